@@ -1,0 +1,127 @@
+package mailbox
+
+import (
+	"context"
+	"io"
+	"iter"
+	"time"
+)
+
+// The seams. A store implements all three; package mailboxtest holds the
+// suites that say whether it keeps the promises written here. Every method is
+// safe for concurrent use, obeys the deadline of its context, and fails with
+// ErrUnavailable where trying again may help.
+
+// A Content says what Put needs to know of a message beside its octets.
+type Content struct {
+	ID        MessageID
+	Maildrops []MaildropID // everyone it was accepted for
+	Expires   time.Time    // zero: kept until everyone released it
+}
+
+// Contents keeps what messages consist of: written once, never changed, read
+// as a stream. Lines end in CRLF and are not dot-stuffed.
+type Contents interface {
+	// Put reads r to its end and returns the number of octets. When it returns
+	// nil, the content can be opened, and it is durable no later than the first
+	// Add of its message that succeeds. When it fails, also by an error of r,
+	// nothing can be opened. Putting the same id again is harmless.
+	// It fails with ErrFull where there is no room.
+	Put(ctx context.Context, c Content, r io.Reader) (octets int64, err error)
+
+	// Open is the content from its first octet. The reader fails rather than
+	// end early. Open fails with ErrNotFound only if no data centre has the
+	// content. The caller closes the reader.
+	Open(ctx context.Context, id MessageID) (io.ReadCloser, error)
+
+	// Release says that the maildrop no longer needs the contents. The last
+	// maildrop of a content to do so removes it. Repeating a release, and
+	// releasing what is not there, is harmless.
+	Release(ctx context.Context, drop MaildropID, ids ...MessageID) error
+}
+
+// Maildrops is the projection that POP3 logs in to, and the truth about what a
+// maildrop holds. Additions and removals may be repeated and may arrive in any
+// order: a removed message stays removed when its Add comes late.
+type Maildrops interface {
+	// Add lists messages. When it returns nil every entry is durable and in the
+	// next List of its maildrop. When it fails, any of them may be.
+	Add(ctx context.Context, entries ...Entry) error
+
+	// Remove takes messages off the listing, by id and, where the Message came
+	// from List, without searching for it. When it fails, any of them may have
+	// been removed. Removing what is not there is harmless.
+	Remove(ctx context.Context, drop MaildropID, messages ...Message) error
+
+	// List returns the messages in the order of their ids, those that have
+	// expired left out. A maildrop that nothing was added to is empty. The cost
+	// does not depend on how many messages were removed before. The caller must
+	// not change the slice.
+	List(ctx context.Context, drop MaildropID) ([]Message, error)
+}
+
+// A Kind says what an address leads to.
+type Kind uint8
+
+const (
+	// Vacant: removed. The row stays, because it remembers the life number.
+	Vacant Kind = iota
+	// Account: a maildrop with a password.
+	Account
+	// Alias: other addresses.
+	Alias
+	// Temporary: a maildrop that ends at a time set when it was made.
+	Temporary
+)
+
+func (k Kind) String() string {
+	switch k {
+	case Vacant:
+		return "vacant"
+	case Account:
+		return "account"
+	case Alias:
+		return "alias"
+	case Temporary:
+		return "temporary"
+	}
+	return "unknown"
+}
+
+// A Route is where an address leads.
+type Route struct {
+	Kind     Kind
+	Life     uint32     // how many times the address was created
+	Maildrop MaildropID // of an account or a temporary address
+	Targets  []Address  // of an alias
+	Secret   string     // password hash in PHC form; empty: nobody can log in
+	Created  time.Time
+	Expires  time.Time // zero: never
+}
+
+// A Row is an address with its route.
+type Row struct {
+	Address Address
+	Route   Route
+}
+
+// Live reports whether the route leads anywhere at a time.
+func (r Route) Live(at time.Time) bool {
+	return r.Kind != Vacant && (r.Expires.IsZero() || at.Before(r.Expires))
+}
+
+// Addresses maps addresses to routes. Each row is a register: it is written as
+// a whole and the last writer wins. [Directory] gives it meaning.
+type Addresses interface {
+	// Lookup fails with ErrNotFound only if no data centre knows the address.
+	// It returns vacant and expired rows too.
+	Lookup(ctx context.Context, a Address) (Route, error)
+
+	// Put replaces the route of an address. When it returns nil the route is
+	// durable and the next Lookup sees it.
+	Put(ctx context.Context, a Address, r Route) error
+
+	// List goes through every row of a domain in an order of the store's own,
+	// for administration. After an error the sequence ends.
+	List(ctx context.Context, domain string) iter.Seq2[Row, error]
+}
