@@ -28,8 +28,8 @@ type Directory struct {
 // IsLocal reports whether mail for the domain is delivered here.
 func (d *Directory) IsLocal(domain string) bool { return slices.Contains(d.Domains, domain) }
 
-// Postmaster is the maildrop of last resort: mail for the postmaster of a
-// domain that has none of its own goes there (RFC 5321, section 4.5.1).
+// Postmaster is who receives mail for the postmaster of a domain that has none
+// of its own. Such mail is never refused (RFC 5321, section 4.5.1).
 func (d *Directory) Postmaster() Address {
 	return Address{Local: postmaster, Domain: d.Domains[0]}
 }
@@ -46,10 +46,24 @@ func (d *Directory) Resolve(ctx context.Context, a Address) ([]Recipient, error)
 	if err := r.follow(ctx, a, 0); err != nil {
 		return nil, err
 	}
+	if base, _ := a.Base(); len(r.found) == 0 && base.Local == postmaster {
+		return d.lastResort(ctx)
+	}
 	if len(r.found) == 0 {
 		return nil, fmt.Errorf("%s: %w", a, ErrNotFound)
 	}
 	return r.found, nil
+}
+
+// lastResort is where mail for a postmaster goes that no route leads to: the
+// maildrop that the next account of that name will open.
+func (d *Directory) lastResort(ctx context.Context) ([]Recipient, error) {
+	a := d.Postmaster()
+	route, err := d.Addresses.Lookup(ctx, a)
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return nil, err
+	}
+	return []Recipient{{Address: a, Maildrop: MaildropOf(a, route.Life+1)}}, nil
 }
 
 // A resolution is one walk along aliases.
