@@ -1,0 +1,476 @@
+package mailboxtest
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"restante/mailbox"
+)
+
+// Maildrops is the suite of the same name with these options.
+func (o Options) Maildrops(t *testing.T, open func(t *testing.T) mailbox.Maildrops) {
+	s := maildropsSuite{o.withDefaults(), open(t)}
+	t.Run("a maildrop that nothing was added to is empty", s.empty)
+	t.Run("what was added is in the next list", s.added)
+	t.Run("messages are in the order of their ids", s.ordered)
+	t.Run("messages of one time are in the order of signed octets", s.orderedAtOneTime)
+	t.Run("a message added again is listed once", s.addedAgain)
+	t.Run("many entries in one addition are all listed", s.addedMany)
+	t.Run("two maildrops do not mix", s.apart)
+	t.Run("a removed message is gone and the others stay", s.removed)
+	t.Run("a removal may be repeated", s.removedAgain)
+	t.Run("a removal of what is not there is harmless", s.removedUnknown)
+	t.Run("a removal takes only what was named", s.removedOnlyNamed)
+	t.Run("a late addition stays removed", s.addedLate)
+	t.Run("a removal that comes first wins", s.removedFirst)
+	t.Run("a removal in one maildrop leaves the message in another", s.removedInOne)
+	t.Run("a maildrop that was emptied fills again", s.filledAgain)
+	t.Run("thousands of messages are listed and removed", s.thousands)
+	t.Run("writers at the same time each see what they wrote", s.writersSeeTheirOwn)
+	t.Run("additions and removals at the same time end removed", s.raced)
+	t.Run("a list does not change under its holder", s.frozen)
+	t.Run("an ended context fails", s.ended)
+	t.Run("a message that expires later is listed", s.expiresLater)
+	t.Run("a message that has expired is left out", s.expired)
+	t.Run("a message that expires leaves the list", s.expires)
+}
+
+type maildropsSuite struct {
+	Options
+	store mailbox.Maildrops
+}
+
+func (s maildropsSuite) empty(t *testing.T) {
+	drop := newDrop()
+	s.lists(t, drop)
+	s.add(t, entries(newDrop(), newMessages(1)...)...)
+	s.add(t)
+	s.remove(t, drop)
+	s.lists(t, drop)
+}
+
+func (s maildropsSuite) added(t *testing.T) {
+	drop := newDrop()
+	messages := newMessages(3)
+	messages[0].Octets = 0
+	messages[1].Octets = 1 << 40
+	for i, m := range messages {
+		s.add(t, entries(drop, m)...)
+		s.lists(t, drop, messages[:i+1]...)
+	}
+}
+
+func (s maildropsSuite) ordered(t *testing.T) {
+	drop := newDrop()
+	messages := newMessages(20)
+	for _, i := range rand.Perm(len(messages)) {
+		s.add(t, entries(drop, messages[i])...)
+	}
+	s.lists(t, drop, messages...)
+
+	var shuffled []mailbox.Message
+	for _, i := range rand.Perm(len(messages)) {
+		shuffled = append(shuffled, messages[i])
+	}
+	drop = newDrop()
+	s.add(t, entries(drop, shuffled...)...)
+	s.lists(t, drop, messages...)
+}
+
+func (s maildropsSuite) orderedAtOneTime(t *testing.T) {
+	drop := newDrop()
+	now := uint64(time.Now().UnixNano() / 100)
+	var messages []mailbox.Message
+	// The variant leaves 0x80 to 0xbf for the first of the eight octets, all
+	// negative; in the others 0x80 comes before 0x00 and 0x7f last. The time's
+	// low half stands before its high half in the octets, so time is varied too.
+	for _, ticks := range []uint64{now, now + 1, now + 1<<32, now + 1<<48} {
+		for _, tail := range [][8]byte{
+			{0x80, 0x80}, {0x80, 0xff}, {0x80, 0x00}, {0x80, 0x7f},
+			{0x80, 0x7f, 0, 0, 0, 0, 0, 0x80}, {0x80, 0x7f, 0, 0, 0, 0, 0, 0x01},
+			{0xbf, 0x80}, {0xbf, 0x7f},
+		} {
+			messages = append(messages, mailbox.Message{ID: idAt(ticks, tail), Octets: 1})
+		}
+	}
+	slices.SortFunc(messages, func(a, b mailbox.Message) int { return a.ID.Compare(b.ID) })
+	for _, i := range rand.Perm(len(messages)) {
+		s.add(t, entries(drop, messages[i])...)
+	}
+	s.lists(t, drop, messages...)
+	s.remove(t, drop, messages[:16]...)
+	s.lists(t, drop, messages[16:]...)
+}
+
+func (s maildropsSuite) addedAgain(t *testing.T) {
+	drop := newDrop()
+	messages := newMessages(3)
+	e := entries(drop, messages...)
+	s.add(t, e...)
+	s.add(t, e[1])
+	s.add(t, e[0], e[0], e[2])
+	s.lists(t, drop, messages...)
+	s.remove(t, drop, s.list(t, drop)[1])
+	s.lists(t, drop, messages[0], messages[2])
+}
+
+func (s maildropsSuite) addedMany(t *testing.T) {
+	t.Run("to one maildrop", func(t *testing.T) {
+		drop, messages := newDrop(), newMessages(500)
+		s.add(t, entries(drop, messages...)...)
+		s.lists(t, drop, messages...)
+	})
+	t.Run("to many maildrops", func(t *testing.T) {
+		drops, m := newDrops(100), newMessages(1)[0]
+		var all []mailbox.Entry
+		for _, drop := range drops {
+			all = append(all, entries(drop, m)...)
+		}
+		s.add(t, all...)
+		for _, drop := range drops {
+			s.lists(t, drop, m)
+		}
+	})
+	t.Run("to a few, by turns", func(t *testing.T) {
+		drops, messages := newDrops(3), newMessages(30)
+		var all []mailbox.Entry
+		want := make([][]mailbox.Message, len(drops))
+		for i, m := range messages {
+			all = append(all, entries(drops[i%3], m)...)
+			want[i%3] = append(want[i%3], m)
+		}
+		s.add(t, all...)
+		for i, drop := range drops {
+			s.lists(t, drop, want[i]...)
+		}
+	})
+}
+
+func (s maildropsSuite) apart(t *testing.T) {
+	one := newDrop()
+	for i := range one {
+		other := one
+		other[i] ^= 1
+		messages := newMessages(2)
+		s.add(t, entries(other, messages...)...)
+		s.lists(t, other, messages...)
+		s.remove(t, one, messages...)
+		s.lists(t, other, messages...)
+	}
+	s.lists(t, one)
+}
+
+// howToRemove are the two ways of the promise: a Message that has only its id,
+// and one that came from List and says where the store has it.
+var howToRemove = map[string]func(listed mailbox.Message) mailbox.Message{
+	"by id":        func(m mailbox.Message) mailbox.Message { return mailbox.Message{ID: m.ID} },
+	"by its place": func(m mailbox.Message) mailbox.Message { return m },
+}
+
+func (s maildropsSuite) removed(t *testing.T) {
+	for name, named := range howToRemove {
+		t.Run(name, func(t *testing.T) {
+			drop, want := newDrop(), newMessages(7)
+			s.add(t, entries(drop, want[:4]...)...)
+			for _, m := range want[4:] {
+				s.add(t, entries(drop, m)...)
+			}
+			for _, i := range []int{3, 0, 4, 1, 1, 1, 0} { // the middle, the first, the last, …
+				s.remove(t, drop, named(s.list(t, drop)[i]))
+				want = slices.Delete(want, i, i+1)
+				s.lists(t, drop, want...)
+			}
+		})
+	}
+}
+
+func (s maildropsSuite) removedAgain(t *testing.T) {
+	for name, named := range howToRemove {
+		t.Run(name, func(t *testing.T) {
+			drop, messages := newDrop(), newMessages(4)
+			s.add(t, entries(drop, messages...)...)
+			m := named(s.list(t, drop)[1])
+			s.remove(t, drop, m, m)
+			later := newMessages(2)
+			s.add(t, entries(drop, later...)...)
+			s.remove(t, drop, m)
+			s.lists(t, drop, messages[0], messages[2], messages[3], later[0], later[1])
+		})
+	}
+}
+
+func (s maildropsSuite) removedUnknown(t *testing.T) {
+	drop, messages := newDrop(), newMessages(3)
+	s.remove(t, drop, newMessages(2)...)
+	s.add(t, entries(drop, messages...)...)
+	s.remove(t, drop, newMessages(2)...)
+	unknown := newMessages(2)
+	s.remove(t, drop, unknown[0], messages[1], unknown[1])
+	s.lists(t, drop, messages[0], messages[2])
+}
+
+// removedOnlyNamed holds against stores that remove a range: what arrives
+// between List and Remove may have an id before, between or after the removed.
+func (s maildropsSuite) removedOnlyNamed(t *testing.T) {
+	for name, named := range howToRemove {
+		t.Run(name, func(t *testing.T) {
+			drop, messages := newDrop(), newMessages(9)
+			s.add(t, entries(drop, messages[1], messages[3])...)
+			s.add(t, entries(drop, messages[5], messages[7])...)
+			var seen []mailbox.Message
+			for _, m := range s.list(t, drop) {
+				seen = append(seen, named(m))
+			}
+			s.add(t, entries(drop, messages[0], messages[2], messages[8])...)
+			s.remove(t, drop, seen...)
+			s.add(t, entries(drop, messages[4], messages[6])...)
+			s.lists(t, drop, messages[0], messages[2], messages[4], messages[6], messages[8])
+		})
+	}
+}
+
+func (s maildropsSuite) addedLate(t *testing.T) {
+	for name, named := range howToRemove {
+		t.Run(name, func(t *testing.T) {
+			drop, messages := newDrop(), newMessages(3)
+			e := entries(drop, messages...)
+			s.add(t, e...)
+			s.remove(t, drop, named(s.list(t, drop)[1]))
+			s.add(t, e[1])
+			s.add(t, e...)
+			s.lists(t, drop, messages[0], messages[2])
+			s.remove(t, drop, s.list(t, drop)...)
+			s.add(t, e...)
+			s.lists(t, drop)
+		})
+	}
+}
+
+func (s maildropsSuite) removedFirst(t *testing.T) {
+	drop, messages := newDrop(), newMessages(3)
+	s.remove(t, drop, mailbox.Message{ID: messages[1].ID})
+	s.add(t, entries(drop, messages...)...)
+	s.lists(t, drop, messages[0], messages[2])
+	s.add(t, entries(drop, messages[1])...)
+	s.lists(t, drop, messages[0], messages[2])
+}
+
+func (s maildropsSuite) removedInOne(t *testing.T) {
+	one, other, messages := newDrop(), newDrop(), newMessages(3)
+	s.add(t, append(entries(one, messages...), entries(other, messages...)...)...)
+	s.remove(t, one, s.list(t, one)...)
+	s.lists(t, one)
+	s.lists(t, other, messages...)
+	s.add(t, entries(other, messages...)...)
+	s.lists(t, other, messages...)
+}
+
+func (s maildropsSuite) filledAgain(t *testing.T) {
+	drop := newDrop()
+	for range 5 {
+		messages := newMessages(5)
+		s.add(t, entries(drop, messages...)...)
+		s.lists(t, drop, messages...)
+		s.remove(t, drop, s.list(t, drop)...)
+		s.lists(t, drop)
+	}
+}
+
+func (s maildropsSuite) thousands(t *testing.T) {
+	drop, messages := newDrop(), newMessages(s.Many)
+	for batch := range slices.Chunk(messages, 100) {
+		s.add(t, entries(drop, batch...)...)
+	}
+	s.lists(t, drop, messages...)
+	var gone, kept []mailbox.Message
+	for i, m := range s.list(t, drop) {
+		if i%3 == 0 {
+			gone = append(gone, m)
+		} else {
+			kept = append(kept, messages[i])
+		}
+	}
+	s.remove(t, drop, gone...)
+	s.lists(t, drop, kept...)
+	s.remove(t, drop, s.list(t, drop)...)
+	s.lists(t, drop)
+}
+
+func (s maildropsSuite) writersSeeTheirOwn(t *testing.T) {
+	drop := newDrop()
+	want := make([][]mailbox.Message, s.Writers)
+	var all sync.WaitGroup
+	for w := range want {
+		all.Go(func() {
+			for range 20 {
+				m := newMessages(1)[0]
+				want[w] = append(want[w], m)
+				if err := s.store.Add(t.Context(), entries(drop, m)...); err != nil {
+					t.Errorf("Add: %v", err)
+					return
+				}
+				list := s.list(t, drop)
+				for _, own := range want[w] {
+					if !slices.ContainsFunc(list, func(m mailbox.Message) bool { return m.ID == own.ID }) {
+						t.Errorf("a message whose addition had succeeded is not among the %d listed", len(list))
+						return
+					}
+				}
+			}
+		})
+	}
+	all.Wait()
+	messages := slices.Concat(want...)
+	slices.SortFunc(messages, func(a, b mailbox.Message) int { return a.ID.Compare(b.ID) })
+	s.lists(t, drop, messages...)
+}
+
+func (s maildropsSuite) raced(t *testing.T) {
+	drop, messages := newDrop(), newMessages(5*s.Writers)
+	var all sync.WaitGroup
+	for w := range s.Writers {
+		own := messages[5*w : 5*w+5]
+		all.Go(func() { s.add(t, entries(drop, own...)...) })
+		all.Go(func() { s.remove(t, drop, own[1], own[3]) })
+		all.Go(func() { s.add(t, entries(drop, own[1], own[4])...) })
+		all.Go(func() { s.remove(t, drop, s.only(t, drop, own[3])...) })
+	}
+	all.Wait()
+	var want []mailbox.Message
+	for i, m := range messages {
+		if i%5 != 1 && i%5 != 3 {
+			want = append(want, m)
+		}
+	}
+	s.lists(t, drop, want...)
+}
+
+// only is the message as List has it now, or nothing.
+func (s maildropsSuite) only(t *testing.T, drop mailbox.MaildropID, m mailbox.Message) []mailbox.Message {
+	return slices.DeleteFunc(slices.Clone(s.list(t, drop)), func(l mailbox.Message) bool { return l.ID != m.ID })
+}
+
+func (s maildropsSuite) frozen(t *testing.T) {
+	drop, messages := newDrop(), newMessages(8)
+	s.add(t, entries(drop, messages[1:5]...)...)
+	held := s.list(t, drop)
+	before := slices.Clone(held)
+	s.remove(t, drop, held[1], held[2])
+	s.add(t, entries(drop, messages[0], messages[6])...)
+	second := s.list(t, drop)
+	s.add(t, entries(drop, messages[5], messages[7])...)
+	s.remove(t, drop, held[0])
+	s.lists(t, drop, messages[0], messages[4], messages[5], messages[6], messages[7])
+	if !slices.Equal(held, before) {
+		t.Errorf("the first list has become %v; it was %v", held, before)
+	}
+	if want := []mailbox.Message{messages[0], messages[1], messages[4], messages[6]}; !sameMessages(second, want) {
+		t.Errorf("the second list has become %v; it was %v", second, want)
+	}
+	s.remove(t, drop, held...)
+	s.lists(t, drop, messages[0], messages[5], messages[6], messages[7])
+}
+
+func (s maildropsSuite) ended(t *testing.T) {
+	drop, messages := newDrop(), newMessages(2)
+	if err := s.store.Add(ended(t), entries(drop, messages[0])...); err == nil {
+		t.Error("Add succeeded with a context that had ended")
+	}
+	s.add(t, entries(drop, messages...)...)
+	if err := s.store.Remove(ended(t), drop, messages[1]); err == nil {
+		t.Error("Remove succeeded with a context that had ended")
+	}
+	if list, err := s.store.List(ended(t), drop); err == nil {
+		t.Errorf("List = %v with a context that had ended; want an error", list)
+	}
+	s.remove(t, drop, messages[1])
+	s.lists(t, drop, messages[0])
+}
+
+func (s maildropsSuite) expiresLater(t *testing.T) {
+	drop, messages := newDrop(), newMessages(3)
+	messages[1].Expires = time.Now().Add(time.Hour).Truncate(time.Second)
+	s.add(t, entries(drop, messages...)...)
+	s.lists(t, drop, messages...)
+	s.remove(t, drop, s.list(t, drop)[1])
+	s.lists(t, drop, messages[0], messages[2])
+}
+
+func (s maildropsSuite) expired(t *testing.T) {
+	drop, messages := newDrop(), newMessages(4)
+	messages[0].Expires = time.Now().Add(-time.Hour)
+	messages[2].Expires = time.Now().Add(-time.Millisecond)
+	s.add(t, entries(drop, messages[2])...)
+	s.lists(t, drop)
+	s.add(t, entries(drop, messages...)...)
+	s.lists(t, drop, messages[1], messages[3])
+	s.remove(t, drop, messages[0])
+	s.add(t, entries(drop, messages...)...)
+	s.lists(t, drop, messages[1], messages[3])
+}
+
+func (s maildropsSuite) expires(t *testing.T) {
+	t.Parallel() // only waits
+	drop, messages := newDrop(), newMessages(3)
+	messages[1].Expires = time.Now().Add(s.Lifetime)
+	s.add(t, entries(drop, messages...)...)
+	if list := s.list(t, drop); time.Now().Before(messages[1].Expires) && len(list) != 3 {
+		t.Errorf("%d messages are listed before any expired; want 3", len(list))
+	}
+	within(t, s.Lifetime+s.Settle+time.Second, func() error {
+		list, err := s.store.List(t.Context(), drop)
+		if err != nil || !sameMessages(list, []mailbox.Message{messages[0], messages[2]}) {
+			return fmt.Errorf("List = %v, %v; want the two that do not expire", list, err)
+		}
+		return nil
+	})
+	if time.Now().Before(messages[1].Expires.Add(-time.Second)) {
+		t.Error("the message was gone long before it expired")
+	}
+	s.add(t, entries(drop, messages...)...)
+	s.lists(t, drop, messages[0], messages[2])
+}
+
+func (s maildropsSuite) add(t *testing.T, entries ...mailbox.Entry) {
+	t.Helper()
+	if err := s.store.Add(t.Context(), entries...); err != nil {
+		t.Errorf("Add of %d entries: %v", len(entries), err)
+	}
+}
+
+func (s maildropsSuite) remove(t *testing.T, drop mailbox.MaildropID, messages ...mailbox.Message) {
+	t.Helper()
+	if err := s.store.Remove(t.Context(), drop, messages...); err != nil {
+		t.Errorf("Remove of %d messages: %v", len(messages), err)
+	}
+}
+
+func (s maildropsSuite) list(t *testing.T, drop mailbox.MaildropID) []mailbox.Message {
+	t.Helper()
+	list, err := s.store.List(t.Context(), drop)
+	if err != nil {
+		t.Errorf("List: %v", err)
+	}
+	return list
+}
+
+// lists checks that the maildrop has these messages in this order.
+func (s maildropsSuite) lists(t *testing.T, drop mailbox.MaildropID, want ...mailbox.Message) {
+	t.Helper()
+	if got := s.list(t, drop); !sameMessages(got, want) {
+		t.Fatalf("listed are %v; want %v", shorten(got), shorten(want))
+	}
+}
+
+// sameMessages compares listings. The place is the store's own affair, and a
+// store may round the time of expiry to a second.
+func sameMessages(a, b []mailbox.Message) bool {
+	return slices.EqualFunc(a, b, func(a, b mailbox.Message) bool {
+		return a.ID == b.ID && a.Octets == b.Octets &&
+			a.Expires.IsZero() == b.Expires.IsZero() && a.Expires.Sub(b.Expires).Abs() <= time.Second
+	})
+}

@@ -1,0 +1,389 @@
+package mailboxtest
+
+import (
+	"bytes"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"sync"
+	"testing"
+	"testing/iotest"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"restante/mailbox"
+)
+
+// Model makes up histories: deliveries and removals step by step, in the order
+// the domain keeps (content before listing, listing before release) and out of
+// it, by several writers at once, each repeated, early or late. After every step
+// the store must look like plain maps to which the same happened, and a list
+// that a session holds must be as it was. A history that fails is shrunk.
+//
+// What was added to a maildrop and what was removed from it are sets that only
+// grow, and removed wins, so that the order in which a step's calls reach the
+// store does not matter: that is the promise which replaces locks.
+func (o Options) Model(t *testing.T, open func(t *testing.T) Stores) {
+	o, stores := o.withDefaults(), open(t)
+	rapid.Check(t, func(rt *rapid.T) {
+		m := newModel(rt, o, stores)
+		for range rapid.IntRange(1, o.Steps).Draw(rt, "steps") {
+			m.step()
+		}
+		m.checkContents(m.messages...)
+	})
+}
+
+type model struct {
+	*rapid.T
+	Options
+	stores Stores
+	start  time.Time
+
+	drops     []mailbox.MaildropID
+	messages  []*modelMessage
+	sessions  []*modelSession
+	domains   []string
+	addresses []mailbox.Address // in the order of their first write
+	routes    map[mailbox.Address]mailbox.Route
+
+	putting, releasing map[*modelMessage]bool   // in the current step
+	routing            map[mailbox.Address]bool // in the current step
+}
+
+// A modelMessage is what has happened to one message.
+type modelMessage struct {
+	id      mailbox.MessageID
+	octets  []byte
+	expires time.Time
+	drops   []mailbox.MaildropID // everyone it is accepted for
+	kept    bool                 // Put succeeded
+
+	added, removed, released map[mailbox.MaildropID]bool
+}
+
+// gone reports whether every maildrop has released the content.
+func (msg *modelMessage) gone() bool { return len(msg.released) == len(msg.drops) }
+
+// listed is the message as List has it.
+func (msg *modelMessage) listed() mailbox.Message {
+	return mailbox.Message{ID: msg.id, Octets: int64(len(msg.octets)), Expires: msg.expires}
+}
+
+// A modelSession is a reader that lists a maildrop and holds on to the list.
+type modelSession struct {
+	drop         mailbox.MaildropID
+	list, before []mailbox.Message
+}
+
+func newModel(t *rapid.T, o Options, stores Stores) *model {
+	domain := newDomain()
+	m := &model{
+		T: t, Options: o, stores: stores, start: time.Now(),
+		drops:   newDrops(rapid.IntRange(1, 3).Draw(t, "maildrops")),
+		domains: []string{domain, domain + ".uk"},
+		routes:  make(map[mailbox.Address]mailbox.Route),
+	}
+	for range 2 {
+		m.sessions = append(m.sessions, &modelSession{drop: m.anyDrop("of session", m.drops)})
+	}
+	// What makes the ids of this history differ from those of others is in the
+	// octets that order them last, so that the order is the history's own.
+	var salt [6]byte
+	rand.Read(salt[:]) // never fails
+	for n := range rapid.IntRange(1, 8).Draw(t, "messages") {
+		m.messages = append(m.messages, m.newMessage(n, salt))
+	}
+	return m
+}
+
+// newMessage makes up the n-th message. Some have the same time, as messages of
+// several processes may, and some have expired.
+func (m *model) newMessage(n int, salt [6]byte) *modelMessage {
+	tail := [8]byte{rapid.Byte().Draw(m.T, "clock sequence"), byte(n * 0x33)}
+	copy(tail[2:], salt[:])
+	ticks := uint64(m.start.UnixNano()/100) + rapid.Uint64Range(0, 3).Draw(m.T, "time")
+	size := rapid.SampledFrom([]int{0, 1, 500, 128 << 10, 128<<10 + 1, 300 << 10}).Draw(m.T, "octets")
+	msg := &modelMessage{
+		id:       idAt(ticks, tail),
+		octets:   octets(size, uint64(n)),
+		added:    make(map[mailbox.MaildropID]bool),
+		removed:  make(map[mailbox.MaildropID]bool),
+		released: make(map[mailbox.MaildropID]bool),
+	}
+	switch rapid.SampledFrom([]string{"never", "never", "later", "before"}).Draw(m.T, "expires") {
+	case "later":
+		msg.expires = m.start.Add(time.Hour)
+	case "before":
+		msg.expires = m.start.Add(-time.Minute)
+	}
+	for i, drop := range m.drops {
+		if i == n%len(m.drops) || rapid.Bool().Draw(m.T, "also for another maildrop") {
+			msg.drops = append(msg.drops, drop)
+		}
+	}
+	return msg
+}
+
+// An action notes in the maps what will have happened, and returns the call
+// that makes it happen, or nil where nothing sensible is left to do.
+var actions = map[string]func(*model) func() error{
+	"put":                   (*model).put,
+	"deliver":               (*model).deliver,
+	"add":                   (*model).add,
+	"add several":           (*model).addSeveral,
+	"remove by id":          (*model).removeByID,
+	"remove what is listed": (*model).removeListed,
+	"release":               (*model).release,
+	"break off":             (*model).breakOff,
+	"route":                 (*model).route,
+}
+
+var actionNames = slices.Sorted(maps.Keys(actions))
+
+// step lets one thing happen, or several at once, and compares.
+func (m *model) step() {
+	m.putting, m.releasing = make(map[*modelMessage]bool), make(map[*modelMessage]bool)
+	m.routing = make(map[mailbox.Address]bool)
+	var calls []func() error
+	for range rapid.SampledFrom([]int{1, 1, 2, 4}).Draw(m.T, "at once") {
+		if call := actions[rapid.SampledFrom(actionNames).Draw(m.T, "action")](m); call != nil {
+			calls = append(calls, call)
+		}
+	}
+	failures := make([]error, len(calls))
+	var all sync.WaitGroup
+	for i, call := range calls {
+		all.Go(func() { failures[i] = call() })
+	}
+	all.Wait()
+	if err := errors.Join(failures...); err != nil {
+		m.Fatalf("%v", err)
+	}
+	m.checkLists()
+	m.checkContents(slices.Collect(maps.Keys(m.putting))...)
+	m.checkContents(slices.Collect(maps.Keys(m.releasing))...)
+	m.checkRoutes()
+	if rapid.Bool().Draw(m.T, "a session begins") {
+		s := rapid.SampledFrom(m.sessions).Draw(m.T, "session")
+		s.list = m.list(s.drop)
+		s.before = slices.Clone(s.list)
+	}
+}
+
+func (m *model) anyMessage() *modelMessage {
+	return m.messages[rapid.IntRange(0, len(m.messages)-1).Draw(m.T, "message")]
+}
+
+func (m *model) anyDrop(label string, drops []mailbox.MaildropID) mailbox.MaildropID {
+	return drops[rapid.IntRange(0, len(drops)-1).Draw(m.T, "maildrop "+label)]
+}
+
+// put keeps the content of a message, perhaps again. No promise says what a Put
+// does at the same time as a Release or after the last.
+func (m *model) put() func() error {
+	msg := m.anyMessage()
+	if msg.gone() || m.putting[msg] || m.releasing[msg] {
+		return nil
+	}
+	msg.kept, m.putting[msg] = true, true
+	return func() error { return m.putNow(msg) }
+}
+
+func (m *model) putNow(msg *modelMessage) error {
+	c := mailbox.Content{ID: msg.id, Maildrops: msg.drops}
+	n, err := m.stores.Contents.Put(m.Context(), c, bytes.NewReader(msg.octets))
+	if err == nil && n != int64(len(msg.octets)) {
+		err = fmt.Errorf("put of %s counted %d octets; want %d", msg.id, n, len(msg.octets))
+	}
+	return err
+}
+
+// deliver keeps and lists a message for everyone it was accepted for.
+func (m *model) deliver() func() error {
+	msg := m.anyMessage()
+	if msg.kept {
+		return nil
+	}
+	msg.kept, m.putting[msg] = true, true
+	var entries []mailbox.Entry
+	for _, drop := range msg.drops {
+		entries = append(entries, msg.addTo(drop))
+	}
+	return func() error {
+		if err := m.putNow(msg); err != nil {
+			return err
+		}
+		return m.stores.Maildrops.Add(m.Context(), entries...)
+	}
+}
+
+// addTo notes that the message is added, perhaps again, perhaps too late.
+func (msg *modelMessage) addTo(drop mailbox.MaildropID) mailbox.Entry {
+	msg.added[drop] = true
+	return mailbox.Entry{Maildrop: drop, Message: msg.listed()}
+}
+
+func (m *model) add() func() error {
+	msg := m.anyMessage()
+	if !msg.kept {
+		return nil
+	}
+	e := msg.addTo(m.anyDrop("to add to", msg.drops))
+	return func() error { return m.stores.Maildrops.Add(m.Context(), e) }
+}
+
+func (m *model) addSeveral() func() error {
+	var entries []mailbox.Entry
+	for _, msg := range m.messages {
+		if msg.kept && rapid.Bool().Draw(m.T, "this one") {
+			entries = append(entries, msg.addTo(m.anyDrop("to add to", msg.drops)))
+		}
+	}
+	return func() error { return m.stores.Maildrops.Add(m.Context(), entries...) }
+}
+
+// removeByID removes a message that the maildrop may not have yet.
+func (m *model) removeByID() func() error {
+	msg := m.anyMessage()
+	drop := m.anyDrop("to remove from", msg.drops)
+	msg.removed[drop] = true
+	return func() error { return m.stores.Maildrops.Remove(m.Context(), drop, mailbox.Message{ID: msg.id}) }
+}
+
+// removeListed removes some of what a session saw, perhaps long ago.
+func (m *model) removeListed() func() error {
+	s := rapid.SampledFrom(m.sessions).Draw(m.T, "session")
+	var gone []mailbox.Message
+	for _, listed := range s.list {
+		if !rapid.Bool().Draw(m.T, "this one") {
+			continue
+		}
+		gone = append(gone, listed)
+		for _, msg := range m.messages {
+			if msg.id == listed.ID {
+				msg.removed[s.drop] = true
+			}
+		}
+	}
+	return func() error { return m.stores.Maildrops.Remove(m.Context(), s.drop, gone...) }
+}
+
+// release lets go of everything that a maildrop has removed, as QUIT does, and
+// of what it never had, which changes nothing.
+func (m *model) release() func() error {
+	drop := m.anyDrop("that releases", m.drops)
+	gone := []mailbox.MessageID{ids.Next()}
+	for _, msg := range m.messages {
+		switch {
+		case !msg.kept || m.putting[msg]:
+		case !slices.Contains(msg.drops, drop):
+			gone = append(gone, msg.id)
+		case msg.removed[drop]:
+			gone = append(gone, msg.id)
+			msg.released[drop], m.releasing[msg] = true, true
+		}
+	}
+	return func() error { return m.stores.Contents.Release(m.Context(), drop, gone...) }
+}
+
+// breakOff puts a message whose client goes away: none of it can be opened.
+func (m *model) breakOff() func() error {
+	n := rapid.SampledFrom([]int{0, 1, 128 << 10, 200 << 10}).Draw(m.T, "octets before the end")
+	c := mailbox.Content{ID: ids.Next(), Maildrops: m.drops}
+	return func() error {
+		r := io.MultiReader(bytes.NewReader(octets(n, 0)), iotest.ErrReader(io.ErrUnexpectedEOF))
+		if _, err := m.stores.Contents.Put(m.Context(), c, r); err == nil {
+			return errors.New("a put succeeded although its reader failed")
+		}
+		if got, err := readAll(m.Context(), m.stores.Contents, c.ID); !errors.Is(err, mailbox.ErrNotFound) {
+			return fmt.Errorf("after a put that failed, %d octets could be read, %v; want not found", len(got), err)
+		}
+		return nil
+	}
+}
+
+// route writes an address, a new one or one written before. No two calls of one
+// step write the same one, since then either may come last.
+func (m *model) route() func() error {
+	n := rapid.IntRange(0, len(m.addresses)).Draw(m.T, "address")
+	if n == len(m.addresses) {
+		m.addresses = append(m.addresses, mailbox.Address{
+			Local:  fmt.Sprintf("%s%d", rapid.SampledFrom([]string{"fred", "a b"}).Draw(m.T, "local-part"), n),
+			Domain: rapid.SampledFrom(m.domains).Draw(m.T, "domain"),
+		})
+	}
+	a, r := m.addresses[n], aRoute(rapid.IntRange(0, 100).Draw(m.T, "route"))
+	if m.routing[a] {
+		return nil
+	}
+	m.routing[a], m.routes[a] = true, r
+	return func() error { return m.stores.Addresses.Put(m.Context(), a, r) }
+}
+
+func (m *model) list(drop mailbox.MaildropID) []mailbox.Message {
+	list, err := m.stores.Maildrops.List(m.Context(), drop)
+	if err != nil {
+		m.Fatalf("list: %v", err)
+	}
+	return list
+}
+
+func (m *model) checkLists() {
+	for _, drop := range m.drops {
+		if got, want := m.list(drop), m.want(drop); !sameMessages(got, want) {
+			m.Fatalf("maildrop %s lists %v; want %v", drop, got, want)
+		}
+	}
+	for _, s := range m.sessions {
+		if !slices.Equal(s.list, s.before) {
+			m.Fatalf("the list that a session holds has become %v; it was %v", s.list, s.before)
+		}
+	}
+}
+
+// want is what the maildrop must list.
+func (m *model) want(drop mailbox.MaildropID) []mailbox.Message {
+	var want []mailbox.Message
+	for _, msg := range m.messages {
+		if msg.added[drop] && !msg.removed[drop] && (msg.expires.IsZero() || msg.expires.After(m.start)) {
+			want = append(want, msg.listed())
+		}
+	}
+	slices.SortFunc(want, func(a, b mailbox.Message) int { return a.ID.Compare(b.ID) })
+	return want
+}
+
+func (m *model) checkContents(messages ...*modelMessage) {
+	for _, msg := range messages {
+		within(m, m.Settle, func() error {
+			got, err := readAll(m.Context(), m.stores.Contents, msg.id)
+			there := msg.kept && !msg.gone()
+			if there && (err != nil || !bytes.Equal(got, msg.octets)) {
+				return fmt.Errorf("%s gives %d octets, %v; want all %d", msg.id, len(got), err, len(msg.octets))
+			}
+			if !there && !errors.Is(err, mailbox.ErrNotFound) {
+				return fmt.Errorf("%s gives %d octets, %v; want not found", msg.id, len(got), err)
+			}
+			return nil
+		})
+	}
+}
+
+func (m *model) checkRoutes() {
+	if len(m.routing) == 0 {
+		return
+	}
+	for _, domain := range m.domains {
+		want := maps.Clone(m.routes)
+		maps.DeleteFunc(want, func(a mailbox.Address, _ mailbox.Route) bool { return a.Domain != domain })
+		got, err := rowsOf(m.Context(), m.stores.Addresses, domain)
+		if err != nil || !maps.EqualFunc(got, want, sameRoute) {
+			m.Fatalf("domain %s has %v, %v; want %v", domain, got, err, want)
+		}
+	}
+}
