@@ -19,6 +19,9 @@ func Message(size int) []byte {
 	if size >= 2 {
 		copy(message[size-2:], "\r\n")
 	}
+	if size >= 3 && message[size-3] == '\r' {
+		message[size-3] = '.' // what is left of a line end that was cut
+	}
 	return message
 }
 
