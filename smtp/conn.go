@@ -1,0 +1,412 @@
+package smtp
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"runtime/debug"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"restante/mailbox"
+)
+
+// What a refused command costs of the error budget. A wrong recipient costs
+// little: a list with a few dead members is still delivered.
+const (
+	errorCost     = 5
+	recipientCost = 1
+)
+
+// A conn is the network as go-smtp sees it. Read hands over one well-formed
+// command at a time and nothing beyond it; Write sees every reply, line by line.
+// After STARTTLS there is a new conn on the same wire, so that go-smtp remembers
+// nothing of what it was told before (RFC 3207, section 4.2).
+//
+// Only the goroutine of go-smtp that serves the connection uses it, but for
+// hangUp.
+type conn struct {
+	net.Conn // addresses and deadlines
+	server   *Server
+	wire     *wire
+
+	command  []byte      // what go-smtp has not read yet of the line it was given
+	chunk    int64       // what it has not read yet of the chunk after BDAT
+	mute     bool        // the next reply is a greeting too many
+	over     atomic.Bool // nothing more is read
+	upgraded bool        // another conn goes on with the wire
+
+	verb         string          // of the last command
+	path         mailbox.Address // of the last MAIL or RCPT
+	extended     bool            // the client said EHLO or LHLO
+	sasl         bool            // the client's next line is not a command
+	last         bool            // of the last BDAT
+	transferring bool            // between two chunks
+}
+
+func newConn(w *wire) *conn {
+	return &conn{Conn: w.net, server: w.server, wire: w}
+}
+
+// Read implements net.Conn. It fails with io.EOF when there is nothing more to
+// do, whatever the reason; the client and the log have been told.
+func (c *conn) Read(p []byte) (n int, err error) {
+	defer c.recovered(&err)
+	for len(c.command) == 0 && c.chunk == 0 {
+		if c.over.Load() {
+			return 0, io.EOF
+		}
+		if err := c.next(); err != nil {
+			c.over.Store(true)
+			return 0, c.farewell(err)
+		}
+	}
+	if len(c.command) > 0 {
+		n = copy(p, c.command)
+		c.command = c.command[n:]
+		return n, nil
+	}
+	return c.readChunk(p)
+}
+
+// readChunk passes on what follows BDAT. A chunk that breaks off is an error
+// other than io.EOF, which go-smtp would take for the end of the message.
+func (c *conn) readChunk(p []byte) (int, error) {
+	n, err := c.wire.in.Read(p[:min(int64(len(p)), c.chunk)])
+	c.chunk -= int64(n)
+	if err != nil {
+		c.chunk = 0
+		c.over.Store(true)
+		c.wire.log.Info("content broke off", "err", err)
+		return n, c.lost()
+	}
+	return n, nil
+}
+
+// next gets a command for go-smtp, or does without it what the client asks for.
+func (c *conn) next() error {
+	if err := c.wire.open(); err != nil {
+		return err
+	}
+	if c.wire.errors >= c.server.opts.MaxErrors*errorCost {
+		return errBudget
+	}
+	limit := maxCommand
+	if c.sasl || c.server.opts.Kind == Submission {
+		limit = maxSASL
+	}
+	line, err := c.wire.line(limit, c.transferring)
+	switch {
+	case errors.Is(err, errTooLong) && c.sasl:
+		line = []byte("*")
+	case errors.Is(err, errTooLong):
+		c.verb = unknownVerb
+		return c.reply("500 5.5.2 line too long")
+	case err != nil:
+		return err
+	}
+	if c.sasl {
+		return c.respond(line)
+	}
+	return c.dispatch(line)
+}
+
+// respond hands over a SASL response; one that cannot be decoded cancels the
+// exchange.
+func (c *conn) respond(line []byte) error {
+	c.sasl = false
+	if !isBase64(line) {
+		line = []byte("*")
+	}
+	c.forward(string(line), "", "")
+	return nil
+}
+
+// dispatch looks at a command before go-smtp does.
+func (c *conn) dispatch(line []byte) error {
+	var arg []byte
+	c.verb, arg = splitCommand(line)
+	switch {
+	case hasControl(line):
+		return c.reply("500 5.5.2 control character in a command")
+	case c.verb == unknownVerb && isHTTP(line):
+		return errHTTP
+	case c.verb == unknownVerb:
+		return c.reply("500 5.5.2 command not recognized")
+	case len(line) > maxCommand && c.verb != "AUTH":
+		return c.reply("500 5.5.2 line too long")
+	}
+	switch c.verb {
+	case "HELO", "EHLO", "LHLO":
+		c.extended = c.verb != "HELO"
+	case "HELP":
+		return c.reply("214 2.0.0 EHLO MAIL RCPT DATA BDAT RSET NOOP QUIT: see RFC 5321")
+	case "MAIL", "RCPT":
+		return c.envelope(string(arg))
+	case "BDAT":
+		return c.chunked(string(arg))
+	case "AUTH":
+		return c.authenticate(arg)
+	case "STARTTLS":
+		return c.startTLS(arg)
+	}
+	c.forward(c.verb, " ", string(arg))
+	return nil
+}
+
+// envelope reads the path of MAIL and RCPT, because go-smtp's own reading drops
+// the quotes of a local-part, and hands over the command in canonical form.
+func (c *conn) envelope(arg string) error {
+	keyword, parse := "FROM:", parseReverse
+	if c.verb == "RCPT" {
+		keyword, parse = "TO:", func(path string) (mailbox.Address, error) {
+			return parseForward(path, c.server.opts.Router)
+		}
+	}
+	path, params, err := cutPath(arg, keyword)
+	if err == nil {
+		c.path, err = parse(path)
+	}
+	if err != nil {
+		code := "501 5.1.7 "
+		if c.verb == "RCPT" {
+			code = "501 5.1.3 "
+		}
+		return c.reply(code + err.Error())
+	}
+	c.forward(c.verb+" "+keyword+"<"+c.path.String()+">", " ", params)
+	return nil
+}
+
+// The largest chunk that go-smtp can count.
+const maxChunk = 1<<32 - 1
+
+// chunked hands over BDAT. Where it cannot be told how long the chunk is, the
+// connection must end: the chunk would be taken for commands.
+func (c *conn) chunked(arg string) error {
+	octets, last, err := parseChunk(arg)
+	if err != nil {
+		return errChunk
+	}
+	if octets > maxChunk {
+		return errHugeChunk
+	}
+	c.chunk, c.last = octets, last
+	c.forward("BDAT", " ", arg)
+	return nil
+}
+
+// authenticate hands over AUTH where it is served.
+func (c *conn) authenticate(arg []byte) error {
+	if c.server.opts.Kind != Submission {
+		return c.reply("502 5.5.1 AUTH is not available here")
+	}
+	_, response, ok := bytes.Cut(arg, []byte(" "))
+	if len(arg) == 0 || ok && !isBase64(bytes.TrimSpace(response)) {
+		return c.reply("501 5.5.2 AUTH needs a mechanism, and perhaps a response in base64")
+	}
+	c.forward("AUTH", " ", string(arg))
+	return nil
+}
+
+// startTLS begins TLS (RFC 3207). What the client sent in clear text behind the
+// command is thrown away, since somebody else may have put it there.
+func (c *conn) startTLS(arg []byte) error {
+	switch {
+	case c.server.opts.TLS == nil:
+		return c.reply("502 5.5.1 STARTTLS is not available here")
+	case c.wire.encrypted():
+		return c.reply("503 5.5.1 TLS is on already")
+	case len(arg) > 0:
+		return c.reply("501 5.5.4 STARTTLS takes no argument")
+	}
+	if n := c.wire.in.Buffered(); n > 0 {
+		_, _ = c.wire.in.Discard(n) // cannot fail: the octets are there
+		c.wire.log.Warn("clear text behind STARTTLS thrown away", "octets", n)
+	}
+	if err := c.reply("220 2.0.0 ready to start TLS"); err != nil {
+		return err
+	}
+	if err := c.wire.out.Flush(); err != nil {
+		return err
+	}
+	if err := c.wire.handshake(); err != nil {
+		return err
+	}
+	c.upgraded = true
+	return io.EOF
+}
+
+// forward gives go-smtp a command.
+func (c *conn) forward(verb, space, arg string) {
+	c.command = append(c.command[:0], verb...)
+	if arg != "" {
+		c.command = append(append(c.command, space...), arg...)
+	}
+	c.command = append(c.command, "\r\n"...)
+}
+
+// endData lets go-smtp see the end of the content that the session has read.
+func (c *conn) endData() { c.forward(".", "", "") }
+
+// hangUp ends the session after the next reply. Any goroutine may call it.
+func (c *conn) hangUp() { c.over.Store(true) }
+
+// Close implements net.Conn. go-smtp calls it when it is done.
+func (c *conn) Close() error {
+	if c.upgraded {
+		c.upgraded = false
+		next := newConn(c.wire)
+		next.mute = true
+		if c.server.secure.feed.hand(next) {
+			return nil
+		}
+	}
+	c.over.Store(true)
+	c.wire.close()
+	return nil
+}
+
+// recovered turns a panic into the end of this connection.
+func (c *conn) recovered(err *error) {
+	if v := recover(); v != nil {
+		c.wire.log.Error("panic", "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
+		c.over.Store(true)
+		*err = io.EOF
+	}
+}
+
+// Reasons to hang up.
+var (
+	errBudget    = errors.New("too many errors")
+	errHTTP      = errors.New("HTTP request")
+	errChunk     = errors.New("malformed BDAT")
+	errHugeChunk = errors.New("chunk too large to count")
+)
+
+// farewell tells the client why the connection ends, as far as it can be told.
+func (c *conn) farewell(why error) error {
+	text := ""
+	switch {
+	case errors.Is(why, io.EOF), errors.Is(why, net.ErrClosed), errors.Is(why, io.ErrClosedPipe):
+		return io.EOF
+	case errors.Is(why, errStopping):
+		text = "421 4.3.2 shutting down (" + c.wire.id + ")"
+	case errors.Is(why, errBudget):
+		text = "421 4.7.0 too many errors (" + c.wire.id + ")"
+	case errors.Is(why, errHTTP):
+		text = "421 4.7.0 this is not a web server"
+	case errors.Is(why, errEndless):
+		text = "421 4.7.0 line too long"
+	case errors.Is(why, errChunk):
+		text = "421 4.5.4 malformed BDAT: the session cannot go on"
+	case errors.Is(why, errHugeChunk):
+		text = "552 5.3.4 chunk too large"
+	case errors.Is(why, os.ErrDeadlineExceeded):
+		text = "421 4.4.2 waited too long (" + c.wire.id + ")"
+	}
+	c.wire.log.Info("hanging up", "err", why)
+	c.verb = "" // it answers no command
+	if text != "" && (c.wire.ready || !c.wire.encrypted()) {
+		_ = c.reply(text) // the connection ends either way
+	}
+	return io.EOF
+}
+
+// lost is the answer to content that broke off, which nobody may ever read.
+func (c *conn) lost() error {
+	return answer(421, 4, 4, 2, "content broke off ("+c.wire.id+")")
+}
+
+// reply answers without go-smtp.
+func (c *conn) reply(line string) error {
+	_, err := c.Write([]byte(line + "\r\n"))
+	return err
+}
+
+// Write implements net.Conn. It is given one line of a reply at a time.
+func (c *conn) Write(p []byte) (int, error) {
+	if c.mute {
+		c.mute = false
+		return len(p), nil
+	}
+	line := c.reword(p)
+	if len(line) > 3 && line[3] == ' ' {
+		c.note(line)
+	}
+	if _, err := c.wire.out.Write(line); err != nil {
+		return 0, err
+	}
+	return len(p), nil
+}
+
+// What replaces some of go-smtp's replies.
+var (
+	senderOK    = []byte("250 2.1.0 sender ok\r\n")
+	recipientOK = []byte("250 2.1.5 recipient ok\r\n")
+)
+
+// reword corrects replies of go-smtp: a command out of order is 503, not 502
+// (RFC 5321, section 4.2.4), and a parameter that is not known is 555 (section
+// 4.1.1.11).
+func (c *conn) reword(line []byte) []byte {
+	code := string(line[:min(3, len(line))])
+	envelope := c.verb == "MAIL" || c.verb == "RCPT"
+	switch {
+	case code == "250" && c.verb == "MAIL":
+		return senderOK
+	case code == "250" && c.verb == "RCPT":
+		return recipientOK
+	case code == "502" && (envelope || c.verb == "DATA" || c.verb == "BDAT"),
+		code == "502" && c.verb == "AUTH" && c.server.opts.Kind == Submission:
+		return append([]byte("503"), line[3:]...)
+	case envelope && bytes.HasPrefix(line[3:], []byte(" 5.5.4")) && (code == "500" || code == "504"):
+		return append([]byte("555"), line[3:]...)
+	}
+	return line
+}
+
+// note draws the consequences of the last line of a reply.
+func (c *conn) note(line []byte) {
+	class := line[0]
+	if class == '3' {
+		c.sasl = c.verb == "AUTH"
+		return
+	}
+	if c.verb != "" {
+		c.server.metrics.command(c.verb, class)
+	}
+	switch c.verb {
+	case "BDAT":
+		c.transferring = class == '2' && !c.last
+	case "RSET", "HELO", "EHLO", "LHLO":
+		c.transferring = false
+	case "RCPT":
+		if class != '2' {
+			c.server.metrics.refuse(enhanced(line))
+		}
+	}
+	if class != '5' {
+		return
+	}
+	if c.verb == "RCPT" {
+		c.wire.errors += recipientCost
+	} else {
+		c.wire.errors += errorCost
+	}
+}
+
+// enhanced is the enhanced status code of a reply (RFC 2034).
+func enhanced(line []byte) string {
+	code, _, _ := strings.Cut(string(line[4:]), " ")
+	return code
+}
+
+// SetDeadline and its like are go-smtp's wishes; the wire has its own deadlines.
+func (c *conn) SetDeadline(time.Time) error      { return nil }
+func (c *conn) SetReadDeadline(time.Time) error  { return nil }
+func (c *conn) SetWriteDeadline(time.Time) error { return nil }

@@ -1,0 +1,118 @@
+package smtp
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"io"
+	"sync"
+	"time"
+
+	"restante/internal/dotline"
+)
+
+var (
+	errTooLarge = errors.New("message too large")
+	errStalled  = errors.New("the store makes no progress")
+)
+
+// A content is one message on its way from the client to the store: what came
+// behind DATA or BDAT, its size bounded, its line ends settled, its header
+// checked, the trace fields in front. Its memory does not grow with the message.
+type content struct {
+	trace  []byte
+	body   io.Reader // raw, as the client sent it
+	octets int64     // of body so far
+	limit  int64
+	lines  io.Reader // body, settled and checked
+	buffer *bufio.Reader
+
+	err   error     // why the client's side failed
+	cut   error     // why the body cannot be read any further
+	ended time.Time // when the end was read; zero before
+
+	patience time.Duration
+	watch    *time.Timer // runs while the store has the word
+	cancel   context.CancelCauseFunc
+}
+
+var buffers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, 4<<10) }}
+
+// newContent is the message in body behind trace. The context it returns ends
+// when the store makes no progress for the given patience. The caller must call
+// close.
+func newContent(ctx context.Context, trace []byte, body io.Reader, limit int64, patience time.Duration) (*content, context.Context) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	c := &content{trace: trace, body: body, limit: limit, patience: patience, cancel: cancel}
+	c.buffer = buffers.Get().(*bufio.Reader)
+	c.buffer.Reset(dotline.NewReader(meter{c}))
+	c.lines = &header{src: c.buffer}
+	c.watch = time.AfterFunc(patience, func() { cancel(errStalled) })
+	return c, ctx
+}
+
+// Read is what the store calls.
+func (c *content) Read(p []byte) (int, error) {
+	if c.err != nil {
+		return 0, c.err
+	}
+	if len(c.trace) > 0 {
+		n := copy(p, c.trace)
+		c.trace = c.trace[n:]
+		return n, nil
+	}
+	if !c.ended.IsZero() {
+		return 0, io.EOF
+	}
+	c.watch.Stop()
+	n, err := c.lines.Read(p)
+	c.watch.Reset(c.patience)
+	switch {
+	case err == io.EOF:
+		c.ended = time.Now()
+	case err != nil:
+		c.err = err
+	}
+	return n, err
+}
+
+// maxDrain is how much of a refused message is read to its end, in octets.
+const maxDrain = 1 << 30
+
+// drain reads what is left of the body, so that the session goes on behind it.
+// It fails where that is more than anyone sends by mistake.
+func (c *content) drain() error {
+	c.watch.Stop()
+	if c.cut != nil {
+		return c.cut
+	}
+	n, err := io.Copy(io.Discard, io.LimitReader(c.body, maxDrain))
+	if n == maxDrain {
+		err = errTooLarge
+	}
+	return err
+}
+
+// close ends the context and gives back what the content borrowed. Nothing may
+// read it afterwards.
+func (c *content) close() {
+	c.watch.Stop()
+	c.cancel(nil)
+	c.buffer.Reset(nil)
+	buffers.Put(c.buffer)
+}
+
+// A meter counts the body and bounds it.
+type meter struct{ c *content }
+
+func (m meter) Read(p []byte) (int, error) {
+	n, err := m.c.body.Read(p)
+	m.c.octets += int64(n)
+	if err != nil && err != io.EOF {
+		m.c.cut = err
+	}
+	if m.c.octets > m.c.limit {
+		return 0, errTooLarge
+	}
+	return n, err
+}

@@ -1,0 +1,282 @@
+package smtp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"runtime/debug"
+	"slices"
+	"sync"
+	"time"
+
+	gosmtp "github.com/emersion/go-smtp"
+
+	"restante/auth"
+	"restante/mailbox"
+)
+
+// maxMaildrops bounds what the aliases of one message may lead to.
+const maxMaildrops = 10000
+
+// A session is what go-smtp calls for the commands of a client that has said
+// hello. All calls come from the goroutine of the connection but one: the content
+// of BDAT is read by a goroutine that go-smtp starts, which Reset waits for.
+type session struct {
+	server   *Server
+	wire     *wire
+	conn     *conn
+	client   *gosmtp.Conn
+	identity *auth.Identity // who logged in; nil before
+
+	mu   sync.Mutex
+	mail *transaction // nil outside of one
+	busy sync.WaitGroup
+}
+
+// A transaction is what belongs to one message.
+type transaction struct {
+	trace      trace
+	utf8       bool
+	paths      int // RCPT commands accepted
+	recipients []mailbox.Recipient
+	ctx        context.Context
+	cancel     context.CancelFunc
+}
+
+var _ gosmtp.AuthSession = (*session)(nil)
+
+// Mail begins a message (RFC 5321, section 3.3).
+func (s *session) Mail(_ string, opts *gosmtp.MailOptions) (err error) {
+	defer s.guard(&err)
+	if s.transaction() != nil {
+		return errNested
+	}
+	from := s.conn.path
+	if !opts.UTF8 && !isASCII(from) {
+		return errUTF8Sender
+	}
+	if err := s.mayUse(from); err != nil {
+		return s.refuse(err)
+	}
+	t := &transaction{utf8: opts.UTF8}
+	t.ctx, t.cancel = context.WithCancel(s.wire.ctx)
+	t.trace = trace{
+		helo:     s.client.Hostname(),
+		remote:   s.wire.remote,
+		hostname: s.server.opts.Hostname,
+		protocol: protocol(s.server.opts.Kind, s.conn.extended, s.wire.encrypted(), s.identity != nil, opts.UTF8),
+		id:       s.wire.id,
+		tls:      s.wire.tlsState(),
+		reverse:  from,
+	}
+	s.mu.Lock()
+	s.mail = t
+	s.mu.Unlock()
+	return nil
+}
+
+// mayUse holds a user to reverse-paths that lead back to him: his address, with
+// any detail, and aliases he is behind (RFC 6409, section 6.1). The null one is
+// for notifications, which programs on the user's side send too (RFC 8098,
+// section 3).
+func (s *session) mayUse(from mailbox.Address) error {
+	if s.server.opts.Kind != Submission {
+		return nil
+	}
+	if s.identity == nil {
+		return errNotLoggedIn
+	}
+	if from.IsZero() || from == s.identity.Address {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(s.wire.ctx, s.server.opts.StoreTimeout)
+	defer cancel()
+	behind, err := s.server.opts.Router.Resolve(ctx, from)
+	switch {
+	case errors.Is(err, mailbox.ErrNotFound), errors.Is(err, mailbox.ErrNotLocal):
+		return errNotYours
+	case err != nil:
+		return fmt.Errorf("resolve sender %s: %w", from, err)
+	}
+	mine := func(r mailbox.Recipient) bool { return r.Maildrop == s.identity.Maildrop }
+	if !slices.ContainsFunc(behind, mine) {
+		return errNotYours
+	}
+	return nil
+}
+
+// Rcpt adds a recipient.
+func (s *session) Rcpt(_ string, _ *gosmtp.RcptOptions) (err error) {
+	defer s.guard(&err)
+	t := s.transaction()
+	if t == nil { // a refused MAIL before it; go-smtp does not let this happen
+		return answer(503, 5, 5, 1, "MAIL comes first")
+	}
+	to := s.conn.path
+	if !t.utf8 && !isASCII(to) {
+		return errUTF8Rcpt
+	}
+	ctx, cancel := context.WithTimeout(t.ctx, s.server.opts.StoreTimeout)
+	defer cancel()
+	behind, err := s.server.opts.Router.Resolve(ctx, to)
+	if err != nil {
+		return s.refuse(fmt.Errorf("resolve recipient %s: %w", to, err))
+	}
+	for _, r := range behind {
+		known := func(k mailbox.Recipient) bool { return k.Maildrop == r.Maildrop }
+		if slices.ContainsFunc(t.recipients, known) {
+			continue
+		}
+		if len(t.recipients) == maxMaildrops {
+			return errTooMany
+		}
+		t.recipients = append(t.recipients, r)
+	}
+	if t.paths++; t.paths == 1 {
+		t.trace.forward = &to
+	} else {
+		t.trace.forward = nil
+	}
+	return nil
+}
+
+// Data takes the content, from DATA or BDAT. Its error is the reply, the one
+// that says the message is kept included: go-smtp would say less.
+//
+// LMTP asks for a reply per recipient (RFC 2033, section 4.2). They are all the
+// same here, since a message is kept for all its recipients or for none, so
+// go-smtp may repeat this one.
+func (s *session) Data(r io.Reader) (err error) {
+	defer s.guard(&err)
+	t := s.begin()
+	if t == nil {
+		return answer(503, 5, 5, 1, "no message is under way")
+	}
+	defer s.busy.Done()
+	if _, chunked := r.(*io.PipeReader); chunked {
+		return s.keep(t, r, func(*content) error { return nil })
+	}
+	err = s.keep(t, &dataReader{src: s.wire.in}, (*content).drain)
+	s.conn.endData()
+	return err
+}
+
+// keep stores a message and says what became of it. After it, rest reads what
+// the store did not want.
+func (s *session) keep(t *transaction, body io.Reader, rest func(*content) error) error {
+	begun := time.Now()
+	t.trace.at = begun
+	c, ctx := newContent(t.ctx, t.trace.fields(), body, s.server.opts.MaxOctets, s.server.opts.StoreTimeout)
+	defer c.close()
+
+	m, err := s.server.opts.Deliverer.Deliver(ctx, mailbox.Envelope{ReversePath: t.trace.reverse, Recipients: t.recipients}, c)
+	switch {
+	case c.err != nil:
+		err = c.err
+	case err != nil:
+		err = fmt.Errorf("deliver: %w", err)
+	case c.ended.IsZero():
+		err = errors.New("deliver: kept without being read to the end")
+	}
+	if !c.ended.IsZero() {
+		s.server.metrics.keep.Observe(time.Since(c.ended).Seconds())
+	}
+	if err := rest(c); err != nil {
+		s.conn.hangUp()
+	}
+	s.server.metrics.octets.Add(float64(c.octets))
+
+	log := s.wire.log.With("octets", c.octets, "recipients", len(t.recipients), "from", t.trace.reverse.String(),
+		"duration", time.Since(begun))
+	return s.outcome(log, m, err, c)
+}
+
+// outcome counts and logs what became of a message, and is the reply.
+func (s *session) outcome(log *slog.Logger, m mailbox.Message, err error, c *content) error {
+	if err == nil {
+		s.wire.messages++
+		s.wire.errors = 0
+		s.server.metrics.deliveries.WithLabelValues("kept").Inc()
+		log.Info("message kept", "message", m.ID)
+		return answer(250, 2, 0, 0, m.ID.String()+" kept")
+	}
+	reply, expected := s.status(err)
+	switch {
+	case c.err != nil && !expected:
+		log.Info("message broke off", "err", err)
+		s.server.metrics.deliveries.WithLabelValues("broken_off").Inc()
+		return s.conn.lost()
+	case expected:
+		log.Info("message refused", "err", err)
+		s.server.metrics.deliveries.WithLabelValues("refused").Inc()
+	default:
+		log.Error("message not kept", "err", err)
+		s.server.metrics.deliveries.WithLabelValues("failed").Inc()
+	}
+	return reply
+}
+
+// Reset ends the transaction, and waits until nothing reads its content.
+func (s *session) Reset() {
+	s.mu.Lock()
+	t := s.mail
+	s.mail = nil
+	s.mu.Unlock()
+	if t != nil {
+		t.cancel()
+	}
+	s.busy.Wait()
+}
+
+// Logout ends the session.
+func (s *session) Logout() error {
+	s.Reset()
+	return nil
+}
+
+func (s *session) transaction() *transaction {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.mail
+}
+
+// begin is the transaction, for a reader of its content that calls busy.Done.
+func (s *session) begin() *transaction {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.mail != nil {
+		s.busy.Add(1)
+	}
+	return s.mail
+}
+
+// refuse translates the error of a command, and logs it where it is ours.
+func (s *session) refuse(err error) error {
+	reply, expected := s.status(err)
+	if !expected {
+		s.wire.log.Error("command failed", "err", err)
+	}
+	return reply
+}
+
+// guard turns a panic into the end of this session only.
+func (s *session) guard(err *error) {
+	if v := recover(); v != nil {
+		s.wire.log.Error("panic", "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
+		s.conn.hangUp()
+		*err = answer(421, 4, 3, 0, "internal error ("+s.wire.id+")")
+	}
+}
+
+func isASCII(a mailbox.Address) bool {
+	for _, part := range []string{a.Local, a.Domain} {
+		for i := range len(part) {
+			if part[i] >= 0x80 {
+				return false
+			}
+		}
+	}
+	return true
+}
