@@ -50,10 +50,11 @@ func ParseAddress(s string) (Address, error) {
 	if why != "" {
 		return fail(why)
 	}
+	local = strings.ToLower(local) // which may take more octets
 	if len(local) > maxLocal {
 		return fail("local-part longer than 64 octets")
 	}
-	a := Address{Local: strings.ToLower(local), Domain: domain}
+	a := Address{Local: local, Domain: domain}
 	if len(a.String()) > maxPath {
 		return fail("longer than 254 octets")
 	}
