@@ -133,11 +133,12 @@ func dotString(s string) string {
 func canonicalDomain(s string) (domain, why string) {
 	if inner, ok := strings.CutPrefix(s, "["); ok {
 		inner, ok = strings.CutSuffix(inner, "]")
-		if len(inner) >= 5 && strings.EqualFold(inner[:5], "IPv6:") {
+		tagged := len(inner) >= 5 && strings.EqualFold(inner[:5], "IPv6:")
+		if tagged {
 			inner = inner[5:]
 		}
 		ip, err := netip.ParseAddr(inner)
-		if !ok || err != nil || ip.Zone() != "" {
+		if !ok || err != nil || ip.Zone() != "" || ip.Is6() != tagged {
 			return "", "bad address literal"
 		}
 		if ip.Is4() {

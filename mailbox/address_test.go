@@ -107,6 +107,8 @@ func TestWhatIsNoAddressIsRefused(t *testing.T) {
 		"literal that is no address":         "fred@[fred]",
 		"literal of too large a number":      "fred@[127.0.0.256]",
 		"literal with a zone":                "fred@[IPv6:fe80::1%eth0]",
+		"literal of IPv6 without its tag":    "fred@[::1]",
+		"literal of IPv4 with the other tag": "fred@[IPv6:127.0.0.1]",
 		"literal of a general kind":          "fred@[x-tag:content]",
 		"local-part of 65 octets":            strings.Repeat("l", 65) + "@example.org",
 		"local-part of 65 octets in quotes":  `"` + strings.Repeat("l", 65) + `"@example.org`,
