@@ -39,8 +39,9 @@ type reading struct {
 	busy         time.Duration
 }
 
-// sampling is how often the memory is looked at.
-const sampling = 100 * time.Millisecond
+// sampling is how often the memory is looked at. Each look reads a file of every
+// process of the machine, which must not be felt beside the load.
+const sampling = 500 * time.Millisecond
 
 // Start begins measuring the trees of the given processes, none of them being
 // fine. Stop must be called.

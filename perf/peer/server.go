@@ -1,0 +1,303 @@
+// Package peer starts mail servers for a measurement: Restante, built from this
+// tree, and beside it Dovecot and Postfix where they are installed, each in a
+// directory of its own, on loopback, with nothing of the machine's own
+// configuration.
+package peer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"restante/perf/proc"
+	"restante/perf/wire"
+)
+
+// ErrNotInstalled tells of a server that this machine does not have.
+var ErrNotInstalled = errors.New("not installed")
+
+// What every server of a measurement serves.
+const (
+	Domain   = "example.test"
+	Pattern  = "user%d@" + Domain
+	Password = "secret"
+	Sender   = "sender@sender.example"
+)
+
+// Settings are what a server is started with.
+type Settings struct {
+	// Dir is where everything of the server lives. Starting again on the same
+	// directory finds the mail that was there.
+	Dir string
+	// Users are numbered from 0.
+	Users int
+	// Binary is the built Restante; the others do not look at it.
+	Binary string
+}
+
+// A Kind of server can be started.
+type Kind struct {
+	Name  string
+	Start func(ctx context.Context, s Settings) (*Server, error)
+}
+
+// Kinds are all servers there are, ours first.
+func Kinds() []Kind {
+	return []Kind{
+		{Name: "restante", Start: startRestante},
+		{Name: "dovecot-maildir", Start: dovecot("maildir").start},
+		{Name: "dovecot-sdbox", Start: dovecot("sdbox").start},
+		{Name: "postfix", Start: startPostfix},
+	}
+}
+
+// Find is the kind of that name.
+func Find(name string) (Kind, error) {
+	var names []string
+	for _, k := range Kinds() {
+		if k.Name == name {
+			return k, nil
+		}
+		names = append(names, k.Name)
+	}
+	return Kind{}, fmt.Errorf("no server %q: there are %s", name, strings.Join(names, ", "))
+}
+
+// A Server runs. An address is empty if it does not speak the protocol.
+type Server struct {
+	Name    string
+	Version string
+	SMTP    string
+	LMTP    string
+	POP3    string
+	// Ready is how long it took from starting the program until every port
+	// greeted.
+	Ready time.Duration
+
+	process *process
+	behind  *Server // Postfix hands over to it
+	log     string
+}
+
+// PIDs are the roots of the server's process trees.
+func (s *Server) PIDs() []int {
+	pids := []int{s.process.cmd.Process.Pid}
+	if s.behind != nil {
+		pids = append(pids, s.behind.PIDs()...)
+	}
+	return pids
+}
+
+// Log is the file that holds what the server said.
+func (s *Server) Log() string { return s.log }
+
+// Stop asks the server to end, insists after ten seconds, and returns when all
+// its processes are gone.
+func (s *Server) Stop() error {
+	err := s.process.stop(10 * time.Second)
+	if s.behind != nil {
+		err = errors.Join(err, s.behind.Stop())
+	}
+	return err
+}
+
+// Kill is kill -9 for every process of the server at once: they are frozen
+// first, so that none sees another one die. It returns when they are gone.
+func (s *Server) Kill() error {
+	ids, err := proc.System{}.Members(s.PIDs()...)
+	if err != nil {
+		return err
+	}
+	for _, signal := range []syscall.Signal{syscall.SIGSTOP, syscall.SIGKILL} {
+		for _, pid := range ids {
+			if err := syscall.Kill(pid, signal); err != nil && !errors.Is(err, syscall.ESRCH) {
+				return err
+			}
+		}
+	}
+	<-s.process.done
+	if s.behind != nil {
+		<-s.behind.process.done
+	}
+	return nil
+}
+
+// Exited is closed when the server's first process has ended.
+func (s *Server) Exited() <-chan struct{} { return s.process.done }
+
+// A process is a program that was started, with its own goroutine that waits
+// for it.
+type process struct {
+	cmd  *exec.Cmd
+	done chan struct{}
+	err  error // valid when done
+}
+
+// launch starts a program that writes what it says to the end of a file. It has
+// a process group of its own, so an interrupt at the terminal reaches only this
+// tool, which then stops it in order; it does not outlive the tool.
+func launch(log string, name string, args ...string) (*process, error) {
+	out, err := os.OpenFile(log, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = out.Close() }()
+	p := &process{cmd: exec.Command(name, args...), done: make(chan struct{})}
+	p.cmd.Stdout, p.cmd.Stderr = out, out
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	if err := p.cmd.Start(); err != nil {
+		return nil, err
+	}
+	go func() {
+		p.err = p.cmd.Wait()
+		close(p.done)
+	}()
+	return p, nil
+}
+
+func (p *process) stop(patience time.Duration) error {
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return err
+	}
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
+	select {
+	case <-p.done:
+		return nil
+	case <-timer.C:
+	}
+	if err := syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
+		return err
+	}
+	<-p.done
+	return fmt.Errorf("%s did not end within %v of SIGTERM and was killed", filepath.Base(p.cmd.Path), patience)
+}
+
+// startup is how long a server may take to greet.
+const startup = 60 * time.Second
+
+// await returns when every port of the server greets, and notes how long that
+// took since start. If the server ends instead, its last words are the error.
+func (s *Server) await(ctx context.Context, start time.Time) error {
+	ctx, cancel := context.WithTimeout(ctx, startup)
+	defer cancel()
+	for _, port := range []struct {
+		addr  string
+		greet func(context.Context, string) error
+	}{{s.SMTP, greetSMTP}, {s.LMTP, greetLMTP}, {s.POP3, greetPOP3}} {
+		for port.addr != "" {
+			err := port.greet(ctx, port.addr)
+			if err == nil {
+				break
+			}
+			select {
+			case <-s.process.done:
+				return fmt.Errorf("%s ended: %v; it said: %s", s.Name, s.process.err, tail(s.log))
+			case <-ctx.Done():
+				return fmt.Errorf("%s at %s does not greet: %w; it said: %s", s.Name, port.addr, err, tail(s.log))
+			case <-time.After(2 * time.Millisecond):
+			}
+		}
+	}
+	s.Ready = time.Since(start)
+	return nil
+}
+
+var greeting = wire.Options{Timeout: 5 * time.Second}
+
+func greetSMTP(ctx context.Context, addr string) error { return hello(ctx, addr, false) }
+
+func greetLMTP(ctx context.Context, addr string) error { return hello(ctx, addr, true) }
+
+func hello(ctx context.Context, addr string, lmtp bool) error {
+	c, err := wire.DialSMTP(ctx, addr, lmtp, greeting)
+	if err != nil {
+		return err
+	}
+	return c.Quit()
+}
+
+func greetPOP3(ctx context.Context, addr string) error {
+	c, err := wire.DialPOP3(ctx, addr, greeting)
+	if err != nil {
+		return err
+	}
+	return c.Quit()
+}
+
+// tail is the end of a log.
+func tail(log string) string {
+	raw, err := os.ReadFile(log)
+	if err != nil {
+		return err.Error()
+	}
+	return strings.TrimSpace(string(raw[max(0, len(raw)-2000):]))
+}
+
+// freePorts are n addresses of loopback that nobody listens on just now.
+func freePorts(n int) ([]string, error) {
+	var addrs []string
+	for range n {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return nil, err
+		}
+		defer func() { _ = l.Close() }() // together, so that no port comes twice
+		addrs = append(addrs, l.Addr().String())
+	}
+	return addrs, nil
+}
+
+// port is the number in an address of freePorts.
+func port(addr string) string {
+	_, p, _ := net.SplitHostPort(addr)
+	return p
+}
+
+// firstLine is what a program prints first, its version usually.
+func firstLine(ctx context.Context, name string, args ...string) string {
+	out, err := exec.CommandContext(ctx, name, args...).Output()
+	if err != nil {
+		return "unknown"
+	}
+	line, _, _ := strings.Cut(string(out), "\n")
+	return strings.TrimSpace(line)
+}
+
+// installed finds a program, in the places for daemons too.
+func installed(name string) (string, error) {
+	if path, err := exec.LookPath(name); err == nil {
+		return path, nil
+	}
+	for _, dir := range []string{"/usr/sbin", "/usr/local/sbin"} {
+		if path := filepath.Join(dir, name); executable(path) {
+			return path, nil
+		}
+	}
+	return "", fmt.Errorf("%s: %w", name, ErrNotInstalled)
+}
+
+func executable(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Mode()&0o111 != 0
+}
+
+// TempDir makes a directory for servers below dir (the system's if empty) that
+// every user may pass through, as one of them has to reach the mail in it.
+func TempDir(dir string) (string, error) {
+	name, err := os.MkdirTemp(dir, "restante-perf-")
+	if err != nil {
+		return "", err
+	}
+	if err := os.Chmod(name, 0o755); err != nil {
+		return "", errors.Join(err, os.Remove(name))
+	}
+	return name, nil
+}
