@@ -1,0 +1,7 @@
+//go:build !unix
+
+package jvm
+
+import "restante/cassandra/cassandratest/internal/process"
+
+var errAddrInUse = process.ErrUnsupported

@@ -1,0 +1,7 @@
+//go:build unix
+
+package jvm
+
+import "syscall"
+
+const errAddrInUse = syscall.EADDRINUSE

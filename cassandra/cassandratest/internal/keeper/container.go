@@ -1,0 +1,115 @@
+package keeper
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"github.com/testcontainers/testcontainers-go"
+
+	"restante/cassandra/cassandratest/internal/jvm"
+)
+
+const (
+	image = "cassandra:5.0"
+	// The one data centre of a container, named as those of Java processes are.
+	containerDatacenter = "dc1"
+	// How long the image may take to be pulled and the node to start.
+	containerTimeout = 5 * time.Minute
+	// How long the engine may take to remove a container.
+	removeTimeout = 30 * time.Second
+)
+
+// container is a cluster of one node in a container.
+type container struct {
+	docker  *testcontainers.DockerContainer // nil when it was not even made
+	log     *os.File
+	address string
+}
+
+// startContainer runs Cassandra in a container. The error wraps jvm.ErrAbsent
+// where no Docker engine answers.
+func startContainer(ctx context.Context, o order) (backend, error) {
+	ctx, cancel := context.WithTimeout(ctx, containerTimeout)
+	defer cancel()
+	host, err := engineHost(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("a Docker engine: %w", jvm.ErrAbsent)
+	}
+	// A driver goes to the address and port that the node announces, so these
+	// are the same outside the container as inside.
+	port, err := jvm.FreePort("127.0.0.1")
+	if err != nil {
+		return nil, err
+	}
+	log, err := os.Create(filepath.Join(filepath.Dir(logPath(o.Dir)), "container.log"))
+	if err != nil {
+		return nil, err
+	}
+	c, err := testcontainers.Run(ctx, image,
+		testcontainers.WithLogConsumers(logFile{log}),
+		testcontainers.WithExposedPorts(fmt.Sprintf("%d:%d/tcp", port, port)),
+		testcontainers.WithEnv(map[string]string{
+			"CASSANDRA_DC":                    containerDatacenter,
+			"CASSANDRA_RACK":                  "r1",
+			"CASSANDRA_ENDPOINT_SNITCH":       "GossipingPropertyFileSnitch",
+			"CASSANDRA_BROADCAST_RPC_ADDRESS": host,
+			"MAX_HEAP_SIZE":                   "512M",
+			"HEAP_NEWSIZE":                    "128M",
+			"JVM_EXTRA_OPTS": fmt.Sprintf("-Dcassandra.native_transport_port=%d "+
+				"-Dcassandra.skip_wait_for_gossip_to_settle=0 -Dcassandra.ring_delay_ms=2000", port),
+		}))
+	b := container{c, log, net.JoinHostPort(host, strconv.Itoa(port))}
+	if err == nil {
+		err = jvm.AwaitCQL(ctx, b.address, nil)
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("run %s: %w", image, err), b.close())
+	}
+	return b, nil
+}
+
+// engineHost is the address at which ports of containers are reached.
+func engineHost(ctx context.Context) (string, error) {
+	p, err := testcontainers.NewDockerProvider()
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = p.Close() }()
+	name, err := p.DaemonHost(ctx)
+	if err != nil {
+		return "", err
+	}
+	ips, err := net.DefaultResolver.LookupIP(ctx, "ip4", name)
+	if err != nil {
+		return "", err
+	}
+	return ips[0].String(), nil
+}
+
+func (c container) nodes() []Node {
+	return []Node{{Name: containerDatacenter + "-1", Datacenter: containerDatacenter, Address: c.address}}
+}
+
+func (c container) do(context.Context, jvm.Op, string) error {
+	return errors.New("nodes in containers are left alone")
+}
+
+func (c container) ended() <-chan struct{} { return nil }
+
+func (c container) close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), removeTimeout)
+	defer cancel()
+	return errors.Join(testcontainers.TerminateContainer(c.docker, testcontainers.StopContext(ctx)), c.log.Close())
+}
+
+// logFile receives what a container says.
+type logFile struct{ *os.File }
+
+// Accept writes one piece; what cannot be written is lost.
+func (f logFile) Accept(l testcontainers.Log) { _, _ = f.Write(l.Content) }

@@ -1,0 +1,114 @@
+package cassandratest
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// maxReplicas is the most copies of a row a keyspace has in one data centre, as
+// in production.
+const maxReplicas = 3
+
+// Keyspace makes an empty keyspace for t, replicated to every data centre, on
+// three nodes where there are as many. It is dropped when t has ended.
+func (c *Cluster) Keyspace(t testing.TB) string {
+	t.Helper()
+	name, err := c.create()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		// A cluster that belongs to a test ends with it, and perhaps has nodes down.
+		if c.nodes != nil {
+			return
+		}
+		if err := c.drop(name); err != nil {
+			t.Error(err)
+		}
+	})
+	return name
+}
+
+// preparedKeyspace is the keyspace that the tests of a package have in common.
+type preparedKeyspace struct {
+	once sync.Once
+	name string
+	err  error
+}
+
+// PackageKeyspace is a keyspace that the tests of a package have in common; the
+// first of them makes it and calls prepare, to create tables. [Main] drops it.
+func (c *Cluster) PackageKeyspace(t testing.TB, prepare func(keyspace string) error) string {
+	t.Helper()
+	if !mainRuns {
+		t.Fatal("a package keyspace is dropped by cassandratest.Main: call it from TestMain")
+	}
+	c.prepared.once.Do(func() {
+		if c.prepared.name, c.prepared.err = c.create(); c.prepared.err == nil {
+			c.prepared.err = prepare(c.prepared.name)
+		}
+	})
+	if c.prepared.err != nil {
+		t.Fatalf("prepare the keyspace of the package: %v", c.prepared.err)
+	}
+	return c.prepared.name
+}
+
+var mainRuns bool
+
+// Main is TestMain for packages that use [Cluster.PackageKeyspace]:
+//
+//	func TestMain(m *testing.M) { cassandratest.Main(m) }
+func Main(m *testing.M) {
+	mainRuns = true
+	m.Run()
+	c := shared.cluster
+	if c == nil || c.prepared.name == "" {
+		return
+	}
+	if err := c.drop(c.prepared.name); err != nil {
+		slog.Error("keyspace of the package stays behind", "err", err)
+	}
+}
+
+// create makes an empty keyspace with a name of its own.
+func (c *Cluster) create() (string, error) {
+	name := fmt.Sprintf("restante_test_%016x", rand.Uint64())
+	return name, c.define("CREATE KEYSPACE " + name + " WITH replication = " + c.replication(maxReplicas))
+}
+
+func (c *Cluster) drop(keyspace string) error { return c.define("DROP KEYSPACE " + keyspace) }
+
+// define changes the schema, through the first host that can be reached.
+func (c *Cluster) define(statement string) error {
+	var errs []error
+	for _, h := range c.hosts {
+		s, err := alone(h, c.port)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		defer s.Close()
+		if err := s.Query(statement).Exec(); err != nil {
+			return fmt.Errorf("%s: %w", statement, err)
+		}
+		return nil
+	}
+	return errors.Join(errs...)
+}
+
+// replication copies a row to at most so many nodes of each data centre.
+func (c *Cluster) replication(replicas int) string {
+	var b strings.Builder
+	b.WriteString("{'class': 'NetworkTopologyStrategy'")
+	for _, name := range c.Datacenters() {
+		fmt.Fprintf(&b, ", '%s': %d", name, min(replicas, c.datacenters[name]))
+	}
+	b.WriteString("}")
+	return b.String()
+}
