@@ -122,11 +122,16 @@ func (s *Server) Kill() error {
 			}
 		}
 	}
-	<-s.process.done
-	if s.behind != nil {
-		<-s.behind.process.done
+	for deadline := time.Now().Add(10 * time.Second); ; {
+		living, err := proc.System{}.Living(ids...)
+		if err != nil || living == 0 {
+			return err
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("%s: %d processes live after SIGKILL", s.Name, living)
+		}
+		time.Sleep(time.Millisecond)
 	}
-	return nil
 }
 
 // Exited is closed when the server's first process has ended.

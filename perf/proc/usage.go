@@ -42,6 +42,7 @@ func (s System) path(parts ...string) string {
 // A stat is what is used of one line of /proc/PID/stat.
 type stat struct {
 	pid, parent int
+	zombie      bool
 	cpu         time.Duration
 	rss         int64
 }
@@ -88,6 +89,22 @@ func (s System) Members(roots ...int) ([]int, error) {
 		ids[i] = p.pid
 	}
 	return ids, err
+}
+
+// Living is how many of the given processes have not ended; one that only waits
+// for its parent to notice has.
+func (s System) Living(pids ...int) (int, error) {
+	living := 0
+	for _, pid := range pids {
+		p, err := s.stat(pid)
+		if err != nil && !gone(err) {
+			return living, err
+		}
+		if err == nil && !p.zombie {
+			living++
+		}
+	}
+	return living, nil
 }
 
 func (s System) members(roots []int) ([]stat, error) {
@@ -156,7 +173,7 @@ func (s System) stat(pid int) (stat, error) {
 		return stat{}, fmt.Errorf("proc: stat of %d reads %.200q", pid, raw)
 	}
 	var n numbers
-	p := stat{pid: pid, parent: int(n.parse(fields[1]))}
+	p := stat{pid: pid, parent: int(n.parse(fields[1])), zombie: fields[0][0] == 'Z'}
 	for _, f := range fields[11:15] { // utime, stime and those of waited-for children
 		p.cpu += time.Duration(n.parse(f)) * tick
 	}

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 )
@@ -58,6 +59,10 @@ func TestATreeIsItsRootsAndTheirDescendants(t *testing.T) {
 	ids, err := s.Members(11)
 	if slices.Sort(ids); err != nil || !slices.Equal(ids, []int{11, 12}) {
 		t.Errorf("members %v, %v", ids, err)
+	}
+	f.write("13/stat", "13 (ended) Z"+strings.Repeat(" 0", 30))
+	if n, err := s.Living(10, 12, 13, 99); err != nil || n != 2 {
+		t.Errorf("%d living, %v", n, err)
 	}
 	if _, err := s.Tree(99); err == nil {
 		t.Error("a process that is not there has used something")
