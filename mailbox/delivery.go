@@ -105,4 +105,3 @@ func (d *Deliveries) Expunge(ctx context.Context, drop MaildropID, messages ...M
 	}
 	return nil
 }
-
