@@ -1,0 +1,97 @@
+package pop3
+
+import (
+	"context"
+	"fmt"
+	"io"
+
+	"restante/auth"
+	"restante/mailbox"
+)
+
+// A Backend checks who is there and opens the maildrop. Login fails with
+// auth.ErrCredentials, also for an address that has expired, or with
+// mailbox.ErrUnavailable.
+type Backend interface {
+	Login(ctx context.Context, a auth.Attempt) (Maildrop, error)
+}
+
+// A Maildrop is what one session sees. It is used by one goroutine.
+type Maildrop interface {
+	// ID names the maildrop in the log.
+	ID() mailbox.MaildropID
+
+	// List stays the same until the session ends: message-number n is
+	// List()[n-1]. Mail that arrives meanwhile is for the next session.
+	List() []mailbox.Message
+
+	// Open is the content of a message from its first octet, in CRLF lines. The
+	// context covers the reading too. The caller closes the reader. A content
+	// that is not found is a failure that may pass.
+	Open(ctx context.Context, m mailbox.Message) (io.ReadCloser, error)
+
+	// Update removes what DELE marked. QUIT in the TRANSACTION state calls it
+	// once, with at least one message; a session that ends otherwise does not.
+	// When it fails, any of the messages may have been removed, and no other.
+	Update(ctx context.Context, marked []mailbox.Message) error
+
+	// Close frees what the session held and removes nothing.
+	Close() error
+}
+
+// An Expunger removes messages from a maildrop for ever; [mailbox.Deliveries]
+// is one.
+type Expunger interface {
+	Expunge(ctx context.Context, drop mailbox.MaildropID, messages ...mailbox.Message) error
+}
+
+// NewBackend serves the maildrops of a store to those whom verifier lets in.
+func NewBackend(verifier auth.Verifier, maildrops mailbox.Maildrops, contents mailbox.Contents, deliveries Expunger) Backend {
+	return &backend{verifier, maildrops, contents, deliveries}
+}
+
+type backend struct {
+	verifier   auth.Verifier
+	maildrops  mailbox.Maildrops
+	contents   mailbox.Contents
+	deliveries Expunger
+}
+
+func (b *backend) Login(ctx context.Context, a auth.Attempt) (Maildrop, error) {
+	who, err := b.verifier.Verify(ctx, a)
+	if err != nil {
+		return nil, fmt.Errorf("verify: %w", err)
+	}
+	messages, err := b.maildrops.List(ctx, who.Maildrop)
+	if err != nil {
+		return nil, fmt.Errorf("list maildrop %s: %w", who.Maildrop, err)
+	}
+	return &maildrop{backend: b, id: who.Maildrop, messages: messages}, nil
+}
+
+// A maildrop is a frozen view: no lock, as other sessions change what is stored
+// and not what was listed.
+type maildrop struct {
+	backend  *backend
+	id       mailbox.MaildropID
+	messages []mailbox.Message
+}
+
+func (d *maildrop) ID() mailbox.MaildropID  { return d.id }
+func (d *maildrop) List() []mailbox.Message { return d.messages }
+func (d *maildrop) Close() error            { return nil }
+
+// Open leaves a message alone whose content is not found: it may have been
+// removed by another session, or may not have arrived here yet. A reader that
+// took it off the listing would lose mail.
+func (d *maildrop) Open(ctx context.Context, m mailbox.Message) (io.ReadCloser, error) {
+	r, err := d.backend.contents.Open(ctx, m.ID)
+	if err != nil {
+		return nil, fmt.Errorf("open message %s: %w", m.ID, err)
+	}
+	return r, nil
+}
+
+func (d *maildrop) Update(ctx context.Context, marked []mailbox.Message) error {
+	return d.backend.deliveries.Expunge(ctx, d.id, marked...)
+}
