@@ -21,7 +21,7 @@ func (s *session) AuthMechanisms() []string {
 // Auth begins to log in (RFC 4954).
 func (s *session) Auth(mechanism string) (sasl.Server, error) {
 	switch {
-	case s.transaction() != nil:
+	case s.mail != nil:
 		return nil, errNested
 	case mechanism == sasl.Plain:
 		return plainServer{sasl.NewPlainServer(s.login)}, nil

@@ -76,7 +76,10 @@ func hasControl(line []byte) bool {
 	return false
 }
 
-var errPath = errors.New("not a path")
+var (
+	errPath  = errors.New("not a path")
+	errChunk = errors.New("malformed BDAT")
+)
 
 // cutPath takes the path and the parameters after it from the argument of MAIL
 // or RCPT (RFC 5321, section 4.1.2), keyword is "FROM:" or "TO:". A source route
@@ -149,12 +152,9 @@ func parseReverse(path string) (mailbox.Address, error) {
 func parseChunk(arg string) (octets int64, last bool, err error) {
 	size, rest, _ := strings.Cut(arg, " ")
 	n, err := strconv.ParseUint(size, 10, 62)
-	if err != nil {
-		return 0, false, fmt.Errorf("size of the chunk: %w", err)
-	}
 	rest = strings.TrimSpace(rest)
-	if rest != "" && !strings.EqualFold(rest, "LAST") {
-		return 0, false, fmt.Errorf("%q after the size of the chunk", rest)
+	if err != nil || rest != "" && !strings.EqualFold(rest, "LAST") {
+		return 0, false, fmt.Errorf("%w: %q", errChunk, arg)
 	}
 	return int64(n), rest != "", nil
 }

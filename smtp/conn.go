@@ -9,7 +9,6 @@ import (
 	"os"
 	"runtime/debug"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"restante/mailbox"
@@ -27,25 +26,24 @@ const (
 // After STARTTLS there is a new conn on the same wire, so that go-smtp remembers
 // nothing of what it was told before (RFC 3207, section 4.2).
 //
-// Only the goroutine of go-smtp that serves the connection uses it, but for
-// hangUp.
+// Only the goroutine of go-smtp that serves the connection uses it.
 type conn struct {
 	net.Conn // addresses and deadlines
 	server   *Server
 	wire     *wire
 
-	command  []byte      // what go-smtp has not read yet of the line it was given
-	chunk    int64       // what it has not read yet of the chunk after BDAT
-	mute     bool        // the next reply is a greeting too many
-	over     atomic.Bool // nothing more is read
-	upgraded bool        // another conn goes on with the wire
+	command  []byte // what go-smtp has not read yet of the line it was given
+	held     []byte // a command to handle before the next line is read; nil: none
+	mute     bool   // replies are dropped until the next command
+	over     bool   // nothing more is read
+	upgraded bool   // another conn goes on with the wire
 
-	verb         string          // of the last command
-	path         mailbox.Address // of the last MAIL or RCPT
-	extended     bool            // the client said EHLO or LHLO
-	sasl         bool            // the client's next line is not a command
-	last         bool            // of the last BDAT
-	transferring bool            // between two chunks
+	verb     string          // of the last command
+	path     mailbox.Address // of the last MAIL or RCPT
+	extended bool            // the client said EHLO or LHLO
+	sasl     bool            // the client's next line is not a command
+	chunk    int64           // octets of the last BDAT that are not read yet
+	last     bool            // the last BDAT ends its message
 }
 
 func newConn(w *wire) *conn {
@@ -56,50 +54,41 @@ func newConn(w *wire) *conn {
 // do, whatever the reason; the client and the log have been told.
 func (c *conn) Read(p []byte) (n int, err error) {
 	defer c.recovered(&err)
-	for len(c.command) == 0 && c.chunk == 0 {
-		if c.over.Load() {
+	for len(c.command) == 0 {
+		if c.over {
 			return 0, io.EOF
 		}
 		if err := c.next(); err != nil {
-			c.over.Store(true)
+			c.over = true
 			return 0, c.farewell(err)
 		}
 	}
-	if len(c.command) > 0 {
-		n = copy(p, c.command)
-		c.command = c.command[n:]
-		return n, nil
-	}
-	return c.readChunk(p)
-}
-
-// readChunk passes on what follows BDAT. A chunk that breaks off is an error
-// other than io.EOF, which go-smtp would take for the end of the message.
-func (c *conn) readChunk(p []byte) (int, error) {
-	n, err := c.wire.in.Read(p[:min(int64(len(p)), c.chunk)])
-	c.chunk -= int64(n)
-	if err != nil {
-		c.chunk = 0
-		c.over.Store(true)
-		c.wire.log.Info("content broke off", "err", err)
-		return n, c.lost()
-	}
+	n = copy(p, c.command)
+	c.command = c.command[n:]
 	return n, nil
 }
 
 // next gets a command for go-smtp, or does without it what the client asks for.
 func (c *conn) next() error {
+	c.mute = false
 	if err := c.wire.open(); err != nil {
 		return err
 	}
-	if c.wire.errors >= c.server.opts.MaxErrors*errorCost {
+	if err := c.skipChunk(); err != nil {
+		return err
+	}
+	if c.spent() {
 		return errBudget
+	}
+	if line := c.held; line != nil {
+		c.held = nil
+		return c.dispatch(line)
 	}
 	limit := maxCommand
 	if c.sasl || c.server.opts.Kind == Submission {
 		limit = maxSASL
 	}
-	line, err := c.wire.line(limit, c.transferring)
+	line, err := c.wire.line(limit, false)
 	switch {
 	case errors.Is(err, errTooLong) && c.sasl:
 		line = []byte("*")
@@ -182,22 +171,36 @@ func (c *conn) envelope(arg string) error {
 	return nil
 }
 
-// The largest chunk that go-smtp can count.
-const maxChunk = 1<<32 - 1
-
-// chunked hands over BDAT. Where it cannot be told how long the chunk is, the
-// connection must end: the chunk would be taken for commands.
-func (c *conn) chunked(arg string) error {
-	octets, last, err := parseChunk(arg)
-	if err != nil {
-		return errChunk
+// chunked begins a message in chunks; see chunks. Where it cannot be told how
+// long the chunk is, the connection must end: the chunk would be taken for
+// commands.
+func (c *conn) chunked(arg string) (err error) {
+	if c.chunk, c.last, err = parseChunk(arg); err != nil {
+		return err
 	}
-	if octets > maxChunk {
-		return errHugeChunk
-	}
-	c.chunk, c.last = octets, last
-	c.forward("BDAT", " ", arg)
+	c.forward("DATA", "", "")
 	return nil
+}
+
+// content is what follows the DATA or BDAT that go-smtp has accepted.
+func (c *conn) content() io.Reader {
+	if c.verb == "BDAT" {
+		return newChunks(c)
+	}
+	return &dataReader{src: c.wire.in}
+}
+
+// endContent lets the session go on behind the content, and go-smtp see its end.
+// What is left of a chunk, the next command skips.
+func (c *conn) endContent(done *content) {
+	err := done.cut
+	if _, ok := done.body.(*dataReader); ok && err == nil {
+		err = done.drain()
+	}
+	if err != nil && c.held == nil {
+		c.hangUp()
+	}
+	c.forward(".", "", "")
 }
 
 // authenticate hands over AUTH where it is served.
@@ -250,11 +253,8 @@ func (c *conn) forward(verb, space, arg string) {
 	c.command = append(c.command, "\r\n"...)
 }
 
-// endData lets go-smtp see the end of the content that the session has read.
-func (c *conn) endData() { c.forward(".", "", "") }
-
-// hangUp ends the session after the next reply. Any goroutine may call it.
-func (c *conn) hangUp() { c.over.Store(true) }
+// hangUp ends the session after the next reply.
+func (c *conn) hangUp() { c.over = true }
 
 // Close implements net.Conn. go-smtp calls it when it is done.
 func (c *conn) Close() error {
@@ -266,7 +266,7 @@ func (c *conn) Close() error {
 			return nil
 		}
 	}
-	c.over.Store(true)
+	c.over = true
 	c.wire.close()
 	return nil
 }
@@ -275,7 +275,7 @@ func (c *conn) Close() error {
 func (c *conn) recovered(err *error) {
 	if v := recover(); v != nil {
 		c.wire.log.Error("panic", "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
-		c.over.Store(true)
+		c.over = true
 		*err = io.EOF
 	}
 }
@@ -284,8 +284,7 @@ func (c *conn) recovered(err *error) {
 var (
 	errBudget    = errors.New("too many errors")
 	errHTTP      = errors.New("HTTP request")
-	errChunk     = errors.New("malformed BDAT")
-	errHugeChunk = errors.New("chunk too large to count")
+	errHugeChunk = errors.New("chunk too large to skip")
 )
 
 // farewell tells the client why the connection ends, as far as it can be told.
@@ -305,7 +304,7 @@ func (c *conn) farewell(why error) error {
 	case errors.Is(why, errChunk):
 		text = "421 4.5.4 malformed BDAT: the session cannot go on"
 	case errors.Is(why, errHugeChunk):
-		text = "552 5.3.4 chunk too large"
+		text = "421 4.3.4 chunk too large"
 	case errors.Is(why, os.ErrDeadlineExceeded):
 		text = "421 4.4.2 waited too long (" + c.wire.id + ")"
 	}
@@ -330,8 +329,7 @@ func (c *conn) reply(line string) error {
 
 // Write implements net.Conn. It is given one line of a reply at a time.
 func (c *conn) Write(p []byte) (int, error) {
-	if c.mute {
-		c.mute = false
+	if c.mute || c.verb == "BDAT" && p[0] == '3' {
 		return len(p), nil
 	}
 	line := c.reword(p)
@@ -380,15 +378,8 @@ func (c *conn) note(line []byte) {
 	if c.verb != "" {
 		c.server.metrics.command(c.verb, class)
 	}
-	switch c.verb {
-	case "BDAT":
-		c.transferring = class == '2' && !c.last
-	case "RSET", "HELO", "EHLO", "LHLO":
-		c.transferring = false
-	case "RCPT":
-		if class != '2' {
-			c.server.metrics.refuse(enhanced(line))
-		}
+	if c.verb == "RCPT" && class != '2' {
+		c.server.metrics.refuse(enhanced(line))
 	}
 	if class != '5' {
 		return
@@ -399,6 +390,9 @@ func (c *conn) note(line []byte) {
 		c.wire.errors += errorCost
 	}
 }
+
+// spent reports whether the error budget is.
+func (c *conn) spent() bool { return c.wire.errors >= c.server.opts.MaxErrors*errorCost }
 
 // enhanced is the enhanced status code of a reply (RFC 2034).
 func enhanced(line []byte) string {

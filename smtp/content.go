@@ -68,7 +68,7 @@ func (c *content) Read(p []byte) (int, error) {
 	n, err := c.lines.Read(p)
 	c.watch.Reset(c.patience)
 	switch {
-	case err == io.EOF:
+	case errors.Is(err, io.EOF):
 		c.ended = time.Now()
 	case err != nil:
 		c.err = err
@@ -83,9 +83,6 @@ const maxDrain = 1 << 30
 // It fails where that is more than anyone sends by mistake.
 func (c *content) drain() error {
 	c.watch.Stop()
-	if c.cut != nil {
-		return c.cut
-	}
 	n, err := io.Copy(io.Discard, io.LimitReader(c.body, maxDrain))
 	if n == maxDrain {
 		err = errTooLarge
@@ -108,7 +105,7 @@ type meter struct{ c *content }
 func (m meter) Read(p []byte) (int, error) {
 	n, err := m.c.body.Read(p)
 	m.c.octets += int64(n)
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, errTooLarge) {
 		m.c.cut = err
 	}
 	if m.c.octets > m.c.limit {

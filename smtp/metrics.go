@@ -19,8 +19,11 @@ type metrics struct {
 	logins      *prometheus.CounterVec
 }
 
-func newMetrics(k Kind, r prometheus.Registerer) *metrics {
-	f := promauto.With(prometheus.WrapRegistererWith(prometheus.Labels{"listener": k.String()}, r))
+// newMetrics registers the metrics, unless r is nil. It panics, as client_golang
+// does, when they are registered twice: two servers need two registries, or one
+// that adds a label for each.
+func newMetrics(r prometheus.Registerer) *metrics {
+	f := promauto.With(r)
 	opts := func(name, help string) prometheus.Opts {
 		return prometheus.Opts{Namespace: "restante", Subsystem: "smtp", Name: name, Help: help}
 	}

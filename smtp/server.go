@@ -34,7 +34,7 @@ type Server struct {
 // New returns a server that accepts nothing yet.
 func New(o Options) *Server {
 	s := &Server{opts: o.withDefaults(), listeners: make(map[net.Listener]bool), wires: make(map[*wire]bool), empty: make(chan struct{})}
-	s.metrics = newMetrics(s.opts.Kind, s.opts.Registerer)
+	s.metrics = newMetrics(s.opts.Registerer)
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.plain = s.newProtocolServer(s.opts.InsecureAuth)
 	s.plain.TLSConfig = s.opts.TLS // so that STARTTLS is in the reply to EHLO

@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"runtime/debug"
 	"slices"
-	"sync"
 	"time"
 
 	gosmtp "github.com/emersion/go-smtp"
@@ -21,18 +20,14 @@ import (
 const maxMaildrops = 10000
 
 // A session is what go-smtp calls for the commands of a client that has said
-// hello. All calls come from the goroutine of the connection but one: the content
-// of BDAT is read by a goroutine that go-smtp starts, which Reset waits for.
+// hello. Like its conn, it belongs to one goroutine.
 type session struct {
 	server   *Server
 	wire     *wire
 	conn     *conn
 	client   *gosmtp.Conn
 	identity *auth.Identity // who logged in; nil before
-
-	mu   sync.Mutex
-	mail *transaction // nil outside of one
-	busy sync.WaitGroup
+	mail     *transaction   // nil outside of one
 }
 
 // A transaction is what belongs to one message.
@@ -41,8 +36,6 @@ type transaction struct {
 	utf8       bool
 	paths      int // RCPT commands accepted
 	recipients []mailbox.Recipient
-	ctx        context.Context
-	cancel     context.CancelFunc
 }
 
 var _ gosmtp.AuthSession = (*session)(nil)
@@ -50,7 +43,7 @@ var _ gosmtp.AuthSession = (*session)(nil)
 // Mail begins a message (RFC 5321, section 3.3).
 func (s *session) Mail(_ string, opts *gosmtp.MailOptions) (err error) {
 	defer s.guard(&err)
-	if s.transaction() != nil {
+	if s.mail != nil {
 		return errNested
 	}
 	from := s.conn.path
@@ -60,9 +53,7 @@ func (s *session) Mail(_ string, opts *gosmtp.MailOptions) (err error) {
 	if err := s.mayUse(from); err != nil {
 		return s.refuse(err)
 	}
-	t := &transaction{utf8: opts.UTF8}
-	t.ctx, t.cancel = context.WithCancel(s.wire.ctx)
-	t.trace = trace{
+	s.mail = &transaction{utf8: opts.UTF8, trace: trace{
 		helo:     s.client.Hostname(),
 		remote:   s.wire.remote,
 		hostname: s.server.opts.Hostname,
@@ -70,10 +61,7 @@ func (s *session) Mail(_ string, opts *gosmtp.MailOptions) (err error) {
 		id:       s.wire.id,
 		tls:      s.wire.tlsState(),
 		reverse:  from,
-	}
-	s.mu.Lock()
-	s.mail = t
-	s.mu.Unlock()
+	}}
 	return nil
 }
 
@@ -110,15 +98,11 @@ func (s *session) mayUse(from mailbox.Address) error {
 // Rcpt adds a recipient.
 func (s *session) Rcpt(_ string, _ *gosmtp.RcptOptions) (err error) {
 	defer s.guard(&err)
-	t := s.transaction()
-	if t == nil { // a refused MAIL before it; go-smtp does not let this happen
-		return answer(503, 5, 5, 1, "MAIL comes first")
-	}
-	to := s.conn.path
+	t, to := s.mail, s.conn.path
 	if !t.utf8 && !isASCII(to) {
 		return errUTF8Rcpt
 	}
-	ctx, cancel := context.WithTimeout(t.ctx, s.server.opts.StoreTimeout)
+	ctx, cancel := context.WithTimeout(s.wire.ctx, s.server.opts.StoreTimeout)
 	defer cancel()
 	behind, err := s.server.opts.Router.Resolve(ctx, to)
 	if err != nil {
@@ -142,33 +126,18 @@ func (s *session) Rcpt(_ string, _ *gosmtp.RcptOptions) (err error) {
 	return nil
 }
 
-// Data takes the content, from DATA or BDAT. Its error is the reply, the one
-// that says the message is kept included: go-smtp would say less.
+// Data takes the content of DATA or BDAT, which it reads from the conn, past
+// go-smtp. Its error is the reply, the one that says the message is kept
+// included: go-smtp would say less.
 //
 // LMTP asks for a reply per recipient (RFC 2033, section 4.2). They are all the
 // same here, since a message is kept for all its recipients or for none, so
 // go-smtp may repeat this one.
-func (s *session) Data(r io.Reader) (err error) {
+func (s *session) Data(io.Reader) (err error) {
 	defer s.guard(&err)
-	t := s.begin()
-	if t == nil {
-		return answer(503, 5, 5, 1, "no message is under way")
-	}
-	defer s.busy.Done()
-	if _, chunked := r.(*io.PipeReader); chunked {
-		return s.keep(t, r, func(*content) error { return nil })
-	}
-	err = s.keep(t, &dataReader{src: s.wire.in}, (*content).drain)
-	s.conn.endData()
-	return err
-}
-
-// keep stores a message and says what became of it. After it, rest reads what
-// the store did not want.
-func (s *session) keep(t *transaction, body io.Reader, rest func(*content) error) error {
-	begun := time.Now()
+	t, begun := s.mail, time.Now()
 	t.trace.at = begun
-	c, ctx := newContent(t.ctx, t.trace.fields(), body, s.server.opts.MaxOctets, s.server.opts.StoreTimeout)
+	c, ctx := newContent(s.wire.ctx, t.trace.fields(), s.conn.content(), s.server.opts.MaxOctets, s.server.opts.StoreTimeout)
 	defer c.close()
 
 	m, err := s.server.opts.Deliverer.Deliver(ctx, mailbox.Envelope{ReversePath: t.trace.reverse, Recipients: t.recipients}, c)
@@ -183,9 +152,7 @@ func (s *session) keep(t *transaction, body io.Reader, rest func(*content) error
 	if !c.ended.IsZero() {
 		s.server.metrics.keep.Observe(time.Since(c.ended).Seconds())
 	}
-	if err := rest(c); err != nil {
-		s.conn.hangUp()
-	}
+	s.conn.endContent(c)
 	s.server.metrics.octets.Add(float64(c.octets))
 
 	log := s.wire.log.With("octets", c.octets, "recipients", len(t.recipients), "from", t.trace.reverse.String(),
@@ -218,39 +185,11 @@ func (s *session) outcome(log *slog.Logger, m mailbox.Message, err error, c *con
 	return reply
 }
 
-// Reset ends the transaction, and waits until nothing reads its content.
-func (s *session) Reset() {
-	s.mu.Lock()
-	t := s.mail
-	s.mail = nil
-	s.mu.Unlock()
-	if t != nil {
-		t.cancel()
-	}
-	s.busy.Wait()
-}
+// Reset ends the transaction.
+func (s *session) Reset() { s.mail = nil }
 
 // Logout ends the session.
-func (s *session) Logout() error {
-	s.Reset()
-	return nil
-}
-
-func (s *session) transaction() *transaction {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.mail
-}
-
-// begin is the transaction, for a reader of its content that calls busy.Done.
-func (s *session) begin() *transaction {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.mail != nil {
-		s.busy.Add(1)
-	}
-	return s.mail
-}
+func (s *session) Logout() error { return nil }
 
 // refuse translates the error of a command, and logs it where it is ours.
 func (s *session) refuse(err error) error {

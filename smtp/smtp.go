@@ -17,9 +17,9 @@
 // what go-smtp takes for the network: it hands over one command at a time,
 // after looking at it, and sees every reply. A session is what go-smtp calls
 // for MAIL, RCPT and DATA; it reads the content of DATA from the wire itself.
-// That keeps three things out of go-smtp which it does not do, or not the way a
-// server on the open Internet needs it: bounded command lines beside unbounded
-// message lines, the end of DATA, and a shutdown that wakes idle clients.
+// That keeps out of go-smtp what it does not do, or not the way a server on the
+// open Internet needs it: bounded command lines beside unbounded message lines,
+// the end of DATA, BDAT, TLS, deadlines, and a shutdown that wakes idle clients.
 package smtp
 
 import (
