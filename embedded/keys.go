@@ -1,0 +1,187 @@
+package embedded
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+	"time"
+
+	"restante/mailbox"
+)
+
+// The layout. A change that an older program would misread raises formatVersion.
+//
+//	key                          value                    holds
+//	a  domain NUL local-part     route                    what an address leads to
+//	c  id                        content record           the commit record of a content
+//	p  id part#                  octets                   a part of a content
+//	w  id                        -                        content on watch: perhaps nobody lists it
+//	h  drop                      maildrop head            the generation of its rows, and how many died in it
+//	m  drop generation id        row                      a line of a maildrop listing
+//	r  day drop id               -                        a removal: an addition that comes late is refused
+//	e  time m drop id            -                        when a line of a listing expires
+//	e  time c id                 -                        when a content expires
+//
+// An id is in its sortable form, so that keys have the order of the listing. A
+// drop has 16 octets; numbers are big-endian: part# and generation and day 4
+// octets, time 8. A day is half of one: removals go out in blocks of 12 hours.
+const (
+	prefixAddress = 'a'
+	prefixContent = 'c'
+	prefixPart    = 'p'
+	prefixWatch   = 'w'
+	prefixHead    = 'h'
+	prefixRow     = 'm'
+	prefixRemoval = 'r'
+	prefixExpiry  = 'e'
+)
+
+// errCorrupt is the cause where a stored value is not what was written.
+var errCorrupt = errors.New("corrupt value")
+
+// appendID appends the sortable form of an id: octets of equal length that
+// compare as [mailbox.MessageID.Compare] does.
+func appendID(key []byte, id mailbox.MessageID) []byte {
+	var b [16]byte
+	ticks := uint64(binary.BigEndian.Uint16(id[6:])&0x0fff)<<48 |
+		uint64(binary.BigEndian.Uint16(id[4:]))<<32 | uint64(binary.BigEndian.Uint32(id[0:]))
+	// The version goes last, to keep the form one to one; all ids share it.
+	binary.BigEndian.PutUint64(b[:], ticks<<4|uint64(id[6]>>4))
+	for i := 8; i < 16; i++ {
+		b[i] = id[i] ^ 0x80 // signed octets
+	}
+	return append(key, b[:]...)
+}
+
+// decodeID reads the sortable form of an id.
+func decodeID(b []byte) (id mailbox.MessageID) {
+	v := binary.BigEndian.Uint64(b)
+	ticks, version := v>>4, uint16(v&0x0f)
+	binary.BigEndian.PutUint32(id[0:], uint32(ticks))
+	binary.BigEndian.PutUint16(id[4:], uint16(ticks>>32))
+	binary.BigEndian.PutUint16(id[6:], uint16(ticks>>48)|version<<12)
+	for i := 8; i < 16; i++ {
+		id[i] = b[i] ^ 0x80
+	}
+	return id
+}
+
+func contentKey(id mailbox.MessageID) []byte { return appendID([]byte{prefixContent}, id) }
+
+func partKey(id mailbox.MessageID, part uint32) []byte {
+	key := appendID(append(make([]byte, 0, 21), prefixPart), id)
+	return binary.BigEndian.AppendUint32(key, part)
+}
+
+func watchKey(id mailbox.MessageID) []byte { return appendID([]byte{prefixWatch}, id) }
+
+func headKey(drop mailbox.MaildropID) []byte { return append([]byte{prefixHead}, drop[:]...) }
+
+// rowPrefix is what the rows of one generation of a maildrop begin with.
+func rowPrefix(drop mailbox.MaildropID, generation uint32) []byte {
+	key := append(make([]byte, 0, 37), prefixRow)
+	key = append(key, drop[:]...)
+	return binary.BigEndian.AppendUint32(key, generation)
+}
+
+func rowKey(drop mailbox.MaildropID, generation uint32, id mailbox.MessageID) []byte {
+	return appendID(rowPrefix(drop, generation), id)
+}
+
+const removalDay = 12 * time.Hour
+
+// dayOf is the block of removals that a time belongs to.
+func dayOf(t time.Time) uint32 {
+	return uint32(max(t.Unix(), 0) / int64(removalDay/time.Second))
+}
+
+func removalDayPrefix(day uint32) []byte {
+	return binary.BigEndian.AppendUint32(append(make([]byte, 0, 37), prefixRemoval), day)
+}
+
+func removalKey(day uint32, drop mailbox.MaildropID, id mailbox.MessageID) []byte {
+	return appendID(append(removalDayPrefix(day), drop[:]...), id)
+}
+
+// decodeRemoval reads a key that removalKey made.
+func decodeRemoval(key []byte) (drop mailbox.MaildropID, id mailbox.MessageID, err error) {
+	if len(key) != 37 || key[0] != prefixRemoval {
+		return drop, id, fmt.Errorf("removal key of %d octets: %w", len(key), errCorrupt)
+	}
+	return mailbox.MaildropID(key[5:21]), decodeID(key[21:]), nil
+}
+
+// The kinds of what expires.
+const (
+	expiryRow     = 'm'
+	expiryContent = 'c'
+)
+
+// expiryTime is the part of a key of expiry that orders it: whole seconds,
+// rounded up, so that nothing is looked at before its time.
+func expiryTime(t time.Time) uint64 {
+	sec := t.Unix()
+	if t.Nanosecond() > 0 {
+		sec++
+	}
+	return uint64(max(sec, 0))
+}
+
+func expiryPrefix(at uint64) []byte {
+	return binary.BigEndian.AppendUint64(append(make([]byte, 0, 42), prefixExpiry), at)
+}
+
+func rowExpiryKey(expires time.Time, drop mailbox.MaildropID, id mailbox.MessageID) []byte {
+	key := append(expiryPrefix(expiryTime(expires)), expiryRow)
+	return appendID(append(key, drop[:]...), id)
+}
+
+func contentExpiryKey(expires time.Time, id mailbox.MessageID) []byte {
+	return appendID(append(expiryPrefix(expiryTime(expires)), expiryContent), id)
+}
+
+// An expiry is a key of expiry, read back. A content has no maildrop.
+type expiry struct {
+	kind byte
+	drop mailbox.MaildropID
+	id   mailbox.MessageID
+}
+
+func decodeExpiry(key []byte) (e expiry, err error) {
+	switch {
+	case len(key) == 42 && key[9] == expiryRow:
+		return expiry{expiryRow, mailbox.MaildropID(key[10:26]), decodeID(key[26:])}, nil
+	case len(key) == 26 && key[9] == expiryContent:
+		return expiry{kind: expiryContent, id: decodeID(key[10:])}, nil
+	}
+	return expiry{}, fmt.Errorf("expiry key of %d octets: %w", len(key), errCorrupt)
+}
+
+func domainPrefix(domain string) []byte {
+	key := make([]byte, 0, len(domain)+66)
+	return append(append(append(key, prefixAddress), domain...), 0)
+}
+
+func addressKey(a mailbox.Address) []byte { return append(domainPrefix(a.Domain), a.Local...) }
+
+// decodeAddress reads a key that addressKey made.
+func decodeAddress(key []byte) (mailbox.Address, error) {
+	domain, local, ok := bytes.Cut(key[1:], []byte{0})
+	if !ok {
+		return mailbox.Address{}, fmt.Errorf("address key of %d octets: %w", len(key), errCorrupt)
+	}
+	return mailbox.Address{Local: string(local), Domain: string(domain)}, nil
+}
+
+// after is the first key behind all that begin with prefix.
+func after(prefix []byte) []byte {
+	end := bytes.Clone(prefix)
+	for i := len(end) - 1; i >= 0; i-- {
+		if end[i]++; end[i] != 0 {
+			return end[:i+1]
+		}
+	}
+	return bytes.Repeat([]byte{math.MaxUint8}, len(prefix)+1)
+}
