@@ -70,13 +70,13 @@ func (d *Deliveries) Deliver(ctx context.Context, env Envelope, content io.Reade
 }
 
 // withdraw takes back a message whose listing failed, so that the repeat does
-// not arrive beside it. Nobody was promised the message. A line that cannot be
-// removed keeps its content.
+// not arrive beside it. Nobody was promised the message, and no listener hears
+// of it. A line that cannot be removed keeps its content.
 func (d *Deliveries) withdraw(ctx context.Context, entries []Entry) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), withdrawTimeout)
 	defer cancel()
 	for _, e := range entries {
-		if err := d.Expunge(ctx, e.Maildrop, e.Message); err != nil {
+		if err := d.remove(ctx, Expunged{Maildrop: e.Maildrop, Messages: []Message{e.Message}}); err != nil {
 			d.Log.Warn("message refused but perhaps listed", "maildrop", e.Maildrop, "message", e.Message.ID, "err", err)
 		}
 	}
@@ -89,19 +89,27 @@ func (d *Deliveries) Expunge(ctx context.Context, drop MaildropID, messages ...M
 		return nil
 	}
 	ev := Expunged{Maildrop: drop, Messages: messages}
-	if err := d.Project.Handle(ctx, ev); err != nil {
-		return fmt.Errorf("remove %d messages: %w", len(messages), err)
-	}
-	ids := make([]MessageID, len(messages))
-	for i, m := range messages {
-		ids[i] = m.ID
-	}
-	// The messages are gone for every reader; content left behind is swept.
-	if err := d.Contents.Release(ctx, drop, ids...); err != nil {
-		d.Log.Warn("content left to the sweep", "maildrop", drop, "messages", len(ids), "err", err)
+	if err := d.remove(ctx, ev); err != nil {
+		return err
 	}
 	if d.Announce != nil {
 		d.Announce.Announce(ev)
+	}
+	return nil
+}
+
+// remove takes messages off the listing and lets go of their content.
+func (d *Deliveries) remove(ctx context.Context, ev Expunged) error {
+	if err := d.Project.Handle(ctx, ev); err != nil {
+		return fmt.Errorf("remove %d messages: %w", len(ev.Messages), err)
+	}
+	ids := make([]MessageID, len(ev.Messages))
+	for i, m := range ev.Messages {
+		ids[i] = m.ID
+	}
+	// The messages are gone for every reader; content left behind is swept.
+	if err := d.Contents.Release(ctx, ev.Maildrop, ids...); err != nil {
+		d.Log.Warn("content left to the sweep", "maildrop", ev.Maildrop, "messages", len(ids), "err", err)
 	}
 	return nil
 }

@@ -101,7 +101,8 @@ func (a *Announcements) Start() {
 }
 
 // Stop ends the announcements and waits for the listeners. Events that still
-// wait are dropped and counted.
+// wait are dropped and counted. Deliveries end first: nobody takes, or counts,
+// an event that is announced later.
 func (a *Announcements) Stop() {
 	if a.cancel != nil {
 		a.cancel()

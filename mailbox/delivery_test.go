@@ -1,0 +1,481 @@
+package mailbox_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/iotest"
+	"testing/synctest"
+	"time"
+
+	"restante/mailbox"
+	"restante/mailbox/mailboxtest"
+)
+
+// sizes of messages: one that fits in a write, and one of several parts.
+var sizes = map[string]int{"small": 200, "of several parts": 600 << 10}
+
+func memory(*testing.T) mailboxtest.Stores { return mailboxtest.Memory() }
+
+// recipients are the first n people of example.org.
+func recipients(n int) mailbox.Envelope {
+	var env mailbox.Envelope
+	for i := range n {
+		a := mailbox.Address{Local: fmt.Sprintf("user%d", i), Domain: "example.org"}
+		env.Recipients = append(env.Recipients, mailbox.Recipient{Address: a, Maildrop: mailbox.MaildropOf(a, 1)})
+	}
+	return env
+}
+
+// listed is what a maildrop lists. Each of it can be read and is the content.
+func listed(t *testing.T, stores mailboxtest.Stores, drop mailbox.MaildropID, content []byte) []mailbox.Message {
+	t.Helper()
+	list, err := stores.Maildrops.List(t.Context(), drop)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range list {
+		r, err := stores.Contents.Open(t.Context(), m.ID)
+		if err != nil {
+			t.Errorf("%s is listed and cannot be opened: %v", m.ID, err)
+			continue
+		}
+		got, err := io.ReadAll(r)
+		if err := errors.Join(err, r.Close()); err != nil || !bytes.Equal(got, content) || m.Octets != int64(len(content)) {
+			t.Errorf("%s is listed with %d octets and reads as %d, %v; want %d", m.ID, m.Octets, len(got), err, len(content))
+		}
+	}
+	return list
+}
+
+// watch checks before every call that whatever is listed can be read.
+func watch(t *testing.T, f *mailboxtest.FaultyStores, env mailbox.Envelope, content []byte) mailboxtest.Stores {
+	return mailboxtest.Faulty(f.Stores, func(int, string) mailboxtest.Fault {
+		for _, r := range env.Recipients {
+			listed(t, f.Intact, r.Maildrop, content)
+		}
+		return nil
+	}).Stores
+}
+
+func TestADeliveryIsTwoWritesHoweverManyReceiveIt(t *testing.T) {
+	for _, n := range []int{1, 100} {
+		f := mailboxtest.Faulty(mailboxtest.Memory(), mailboxtest.Never)
+		env, content := recipients(n), mailboxtest.Message(200)
+		m, err := f.Deliveries().Deliver(t.Context(), env, bytes.NewReader(content))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := []string{"Contents.Put", "Maildrops.Add"}; !slices.Equal(f.Calls(), want) {
+			t.Errorf("for %d recipients the calls are %v; want %v", n, f.Calls(), want)
+		}
+		for _, r := range env.Recipients {
+			if list := listed(t, f.Intact, r.Maildrop, content); !slices.Equal(list, []mailbox.Message{m}) {
+				t.Errorf("%s has %v; want %v", r.Address, list, m)
+			}
+		}
+	}
+}
+
+func TestARecipientNamedTwiceReceivesOnce(t *testing.T) {
+	stores := mailboxtest.Memory()
+	env, content := recipients(2), mailboxtest.Message(200)
+	env.Recipients = append(env.Recipients, env.Recipients[1], env.Recipients[0])
+	m, err := stores.Deliveries().Deliver(t.Context(), env, bytes.NewReader(content))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range env.Recipients[:2] {
+		if list := listed(t, stores, r.Maildrop, content); len(list) != 1 {
+			t.Errorf("%s has %v; want one message", r.Address, list)
+		}
+		if err := stores.Deliveries().Expunge(t.Context(), r.Maildrop, m); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := stores.Contents.Open(t.Context(), m.ID); !errors.Is(err, mailbox.ErrNotFound) {
+		t.Errorf("both have removed it, and opening it gives %v; want not found", err)
+	}
+}
+
+func TestADeliveryToNobodyFailsBeforeAnythingIsRead(t *testing.T) {
+	f := mailboxtest.Faulty(mailboxtest.Memory(), mailboxtest.Never)
+	_, err := f.Deliveries().Deliver(t.Context(), mailbox.Envelope{}, iotest.ErrReader(errors.New("read")))
+	if !errors.Is(err, mailbox.ErrNotFound) || len(f.Calls()) != 0 {
+		t.Errorf("Deliver = %v after %v; want ErrNotFound and no call", err, f.Calls())
+	}
+}
+
+func TestAClientThatBreaksOffDeliversNothing(t *testing.T) {
+	f := mailboxtest.Faulty(mailboxtest.Memory(), mailboxtest.Never)
+	broken, env := errors.New("connection lost"), recipients(2)
+	content := io.MultiReader(bytes.NewReader(mailboxtest.Message(300<<10)), iotest.ErrReader(broken))
+	if _, err := f.Deliveries().Deliver(t.Context(), env, content); !errors.Is(err, broken) {
+		t.Errorf("Deliver = %v; want the reader's error wrapped", err)
+	}
+	if want := []string{"Contents.Put"}; !slices.Equal(f.Calls(), want) {
+		t.Errorf("the calls are %v; want %v", f.Calls(), want)
+	}
+	for _, r := range env.Recipients {
+		if list := listed(t, f.Intact, r.Maildrop, nil); len(list) != 0 {
+			t.Errorf("%s has %v; want nothing", r.Address, list)
+		}
+	}
+}
+
+// expiries keeps what Put was told.
+type expiries struct {
+	mailbox.Contents
+	got []time.Time
+}
+
+func (s *expiries) Put(ctx context.Context, c mailbox.Content, r io.Reader) (int64, error) {
+	s.got = append(s.got, c.Expires)
+	return s.Contents.Put(ctx, c, r)
+}
+
+func TestContentLivesAsLongAsTheLastRecipient(t *testing.T) {
+	soon, later := time.Now().Add(time.Hour), time.Now().Add(2*time.Hour)
+	for name, c := range map[string]struct {
+		recipients []time.Time
+		want       time.Time
+	}{
+		"one that stays":            {[]time.Time{{}}, time.Time{}},
+		"one that ends":             {[]time.Time{soon}, soon},
+		"the later of two":          {[]time.Time{soon, later}, later},
+		"the earlier named last":    {[]time.Time{later, soon}, later},
+		"one that stays comes last": {[]time.Time{soon, later, {}}, time.Time{}},
+		"one that stays is first":   {[]time.Time{{}, soon, later}, time.Time{}},
+		"one that stays between":    {[]time.Time{later, {}, soon}, time.Time{}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			stores := mailboxtest.Memory()
+			contents := &expiries{Contents: stores.Contents}
+			stores.Contents = contents
+			env := recipients(len(c.recipients))
+			for i, at := range c.recipients {
+				env.Recipients[i].Expires = at
+			}
+			content := mailboxtest.Message(200)
+			m, err := stores.Deliveries().Deliver(t.Context(), env, bytes.NewReader(content))
+			if err != nil || !m.Expires.Equal(c.want) || len(contents.got) != 1 || !contents.got[0].Equal(c.want) {
+				t.Errorf("delivered %v, %v; content expires %v; want %v", m, err, contents.got, c.want)
+			}
+			for i, r := range env.Recipients {
+				if list := listed(t, stores, r.Maildrop, content); len(list) != 1 || !list[0].Expires.Equal(c.recipients[i]) {
+					t.Errorf("recipient %d has %v; want it until %v", i, list, c.recipients[i])
+				}
+			}
+		})
+	}
+}
+
+// Whatever goes wrong in a delivery: nil means listed and readable for everyone;
+// an error means that the client may repeat, after which everyone has the
+// message at least once and at most twice. At no time is something listed that
+// cannot be read.
+func TestADeliveryKeepsItsPromiseWhicheverCallGoesWrong(t *testing.T) {
+	for name, size := range sizes {
+		for _, n := range []int{1, 3} {
+			env, content := recipients(n), mailboxtest.Message(size)
+			t.Run(fmt.Sprintf("%s, %d recipients", name, n), func(t *testing.T) {
+				mailboxtest.EveryCall(t, memory, func(t *testing.T, f *mailboxtest.FaultyStores) {
+					synctest.Test(t, func(t *testing.T) {
+						ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+						defer cancel()
+						stores := watch(t, f, env, content)
+						m, err := stores.Deliveries().Deliver(ctx, env, bytes.NewReader(content))
+						afterDelivery(t, f.Intact, env, content, m, err)
+					})
+				})
+			})
+		}
+	}
+}
+
+// afterDelivery checks what holds when Deliver returned m and err.
+func afterDelivery(t *testing.T, stores mailboxtest.Stores, env mailbox.Envelope, content []byte, m mailbox.Message, err error) {
+	t.Helper()
+	if err == nil {
+		for _, r := range env.Recipients {
+			if list := listed(t, stores, r.Maildrop, content); !slices.Equal(list, []mailbox.Message{m}) {
+				t.Errorf("delivered, and %s has %v; want %v", r.Address, list, m)
+			}
+		}
+		return
+	}
+	if m != (mailbox.Message{}) {
+		t.Errorf("Deliver = %v with an error", m)
+	}
+	for _, r := range env.Recipients {
+		listed(t, stores, r.Maildrop, content)
+	}
+	if _, err := stores.Deliveries().Deliver(t.Context(), env, bytes.NewReader(content)); err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range env.Recipients {
+		if list := listed(t, stores, r.Maildrop, content); len(list) < 1 || len(list) > 2 {
+			t.Errorf("repeated, and %s has %d messages; want one, at most two", r.Address, len(list))
+		}
+	}
+}
+
+func TestAClientThatGoesAwayInAnyCallLosesNothing(t *testing.T) {
+	for _, n := range []int{1, 2, 3, 4, 5} { // put, add, and what takes it back
+		for name, fault := range map[string]func(context.CancelFunc) mailboxtest.Fault{
+			"before": func(cancel context.CancelFunc) mailboxtest.Fault {
+				return func(ctx context.Context, c mailboxtest.Call) error { cancel(); return c.Do(ctx) }
+			},
+			"after": func(cancel context.CancelFunc) mailboxtest.Fault {
+				return func(ctx context.Context, c mailboxtest.Call) error { defer cancel(); return c.Do(ctx) }
+			},
+			"after, and it is reported failed": func(cancel context.CancelFunc) mailboxtest.Fault {
+				return func(ctx context.Context, c mailboxtest.Call) error { defer cancel(); return mailboxtest.Lie(ctx, c) }
+			},
+		} {
+			t.Run(fmt.Sprintf("%s call %d", name, n), func(t *testing.T) {
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				env, content := recipients(3), mailboxtest.Message(600<<10)
+				f := mailboxtest.Faulty(mailboxtest.Memory(), mailboxtest.Nth(n, fault(cancel)))
+				stores := watch(t, f, env, content)
+				m, err := stores.Deliveries().Deliver(ctx, env, bytes.NewReader(content))
+				afterDelivery(t, f.Intact, env, content, m, err)
+			})
+		}
+	}
+}
+
+func TestADeliveryWhoseListingFailedIsTakenBack(t *testing.T) {
+	for name, fault := range map[string]mailboxtest.Fault{
+		"was not done": mailboxtest.Fail, "was done": mailboxtest.Lie, "was half done": mailboxtest.Halve, "hung": mailboxtest.Hang,
+	} {
+		t.Run("it "+name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+				defer cancel()
+				f := mailboxtest.Faulty(mailboxtest.Memory(), mailboxtest.Nth(2, fault))
+				ids := &keptIDs{Contents: f.Contents}
+				f.Contents = ids
+				env, content := recipients(3), mailboxtest.Message(200)
+				if _, err := f.Deliveries().Deliver(ctx, env, bytes.NewReader(content)); !errors.Is(err, mailbox.ErrUnavailable) {
+					t.Fatalf("Deliver = %v; want ErrUnavailable", err)
+				}
+				for _, r := range env.Recipients {
+					if list := listed(t, f.Intact, r.Maildrop, content); len(list) != 0 {
+						t.Errorf("%s has %v; the repeat will arrive beside it", r.Address, list)
+					}
+				}
+				if _, err := f.Intact.Contents.Open(t.Context(), ids.last); !errors.Is(err, mailbox.ErrNotFound) {
+					t.Errorf("its content is left behind: %v", err)
+				}
+			})
+		})
+	}
+}
+
+// keptIDs remembers the id that was put last.
+type keptIDs struct {
+	mailbox.Contents
+	last mailbox.MessageID
+}
+
+func (s *keptIDs) Put(ctx context.Context, c mailbox.Content, r io.Reader) (int64, error) {
+	s.last = c.ID
+	return s.Contents.Put(ctx, c, r)
+}
+
+func TestADeliveryEndsSoonAfterItsContextThoughTheStoreHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		f := mailboxtest.Faulty(mailboxtest.Memory(), mailboxtest.From(2, mailboxtest.Hang))
+		begin := time.Now()
+		_, err := f.Deliveries().Deliver(ctx, recipients(100), bytes.NewReader(mailboxtest.Message(200)))
+		if took := time.Since(begin); !errors.Is(err, mailbox.ErrUnavailable) || took > time.Minute+5*time.Second {
+			t.Errorf("Deliver = %v after %v; want ErrUnavailable within 5 s of the minute", err, took)
+		}
+	})
+}
+
+func TestARefusedMessageThatIsPerhapsListedIsLogged(t *testing.T) {
+	var log bytes.Buffer
+	f := mailboxtest.Faulty(mailboxtest.Memory(), mailboxtest.From(2, mailboxtest.Lie))
+	d := f.Deliveries()
+	d.Log = slog.New(slog.NewTextHandler(&log, nil))
+	if _, err := d.Deliver(t.Context(), recipients(1), bytes.NewReader(mailboxtest.Message(200))); err == nil {
+		t.Fatal("Deliver succeeded")
+	}
+	drop := recipients(1).Recipients[0].Maildrop
+	if !strings.Contains(log.String(), "level=WARN") || !strings.Contains(log.String(), "maildrop="+drop.String()) {
+		t.Errorf("the log says %q; want a warning with the maildrop", log.String())
+	}
+}
+
+// Whatever goes wrong in a removal: nil means that none is listed; an error
+// means that those still listed can be read and that it may be repeated. The
+// other maildrop keeps its copy, and nothing removed comes back.
+func TestARemovalKeepsItsPromiseWhicheverCallGoesWrong(t *testing.T) {
+	for name, size := range sizes {
+		for _, n := range []int{1, 2} {
+			env, content := recipients(n), mailboxtest.Message(size)
+			t.Run(fmt.Sprintf("%s, %d recipients", name, n), func(t *testing.T) {
+				open := func(t *testing.T) mailboxtest.Stores {
+					stores := mailboxtest.Memory()
+					deliver(t, stores, env, content, 4)
+					return stores
+				}
+				mailboxtest.EveryCall(t, open, func(t *testing.T, f *mailboxtest.FaultyStores) {
+					synctest.Test(t, func(t *testing.T) {
+						ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+						defer cancel()
+						stores, drop := watch(t, f, env, content), env.Recipients[0].Maildrop
+						before := listed(t, f.Intact, drop, content)
+						err := stores.Deliveries().Expunge(ctx, drop, before[:3]...)
+						afterRemoval(t, f.Intact, env, content, before, err)
+					})
+				})
+			})
+		}
+	}
+}
+
+// deliver puts so many messages into every maildrop.
+func deliver(t *testing.T, stores mailboxtest.Stores, env mailbox.Envelope, content []byte, messages int) {
+	t.Helper()
+	d := stores.Deliveries()
+	for range messages {
+		if _, err := d.Deliver(t.Context(), env, bytes.NewReader(content)); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// afterRemoval checks what holds when the removal of the first three messages
+// of the first maildrop returned err.
+func afterRemoval(t *testing.T, stores mailboxtest.Stores, env mailbox.Envelope, content []byte, before []mailbox.Message, err error) {
+	t.Helper()
+	drop, rest := env.Recipients[0].Maildrop, before[3:]
+	if list := listed(t, stores, drop, content); err == nil && !slices.Equal(list, rest) {
+		t.Errorf("removed, and listed are %v; want %v", list, rest)
+	}
+	if err := stores.Deliveries().Expunge(t.Context(), drop, before[:3]...); err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range before {
+		if err := stores.Maildrops.Add(t.Context(), mailbox.Entry{Maildrop: drop, Message: m}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if list := listed(t, stores, drop, content); !slices.Equal(list, rest) {
+		t.Errorf("removed again and added late, and listed are %v; want %v", list, rest)
+	}
+	for _, r := range env.Recipients[1:] {
+		if list := listed(t, stores, r.Maildrop, content); !slices.Equal(list, before) {
+			t.Errorf("%s has %v; want all %v", r.Address, list, before)
+		}
+	}
+}
+
+func TestARemovalOfNothingAsksNobody(t *testing.T) {
+	f := mailboxtest.Faulty(mailboxtest.Memory(), mailboxtest.Never)
+	if err := f.Deliveries().Expunge(t.Context(), mailbox.MaildropID{1}); err != nil || len(f.Calls()) != 0 {
+		t.Errorf("Expunge = %v after %v; want no call", err, f.Calls())
+	}
+}
+
+func TestContentGoesAfterTheListing(t *testing.T) {
+	f := mailboxtest.Faulty(mailboxtest.Memory(), mailboxtest.Never)
+	env, content := recipients(1), mailboxtest.Message(200)
+	deliver(t, f.Intact, env, content, 100)
+	drop := env.Recipients[0].Maildrop
+	list := listed(t, f.Intact, drop, content)
+	if err := f.Deliveries().Expunge(t.Context(), drop, list...); err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{"Maildrops.Remove", "Contents.Release"}; !slices.Equal(f.Calls(), want) {
+		t.Errorf("the calls for %d messages are %v; want %v", len(list), f.Calls(), want)
+	}
+	for _, m := range list {
+		if _, err := f.Intact.Contents.Open(t.Context(), m.ID); !errors.Is(err, mailbox.ErrNotFound) {
+			t.Errorf("the content of %s is left: %v", m.ID, err)
+		}
+	}
+}
+
+func TestContentThatCouldNotBeReleasedIsLoggedAndNotAnError(t *testing.T) {
+	var log bytes.Buffer
+	f := mailboxtest.Faulty(mailboxtest.Memory(), mailboxtest.Nth(2, mailboxtest.Fail))
+	env, content := recipients(1), mailboxtest.Message(200)
+	deliver(t, f.Intact, env, content, 2)
+	drop := env.Recipients[0].Maildrop
+	d := f.Deliveries()
+	d.Log = slog.New(slog.NewTextHandler(&log, nil))
+	if err := d.Expunge(t.Context(), drop, listed(t, f.Intact, drop, content)...); err != nil {
+		t.Errorf("Expunge = %v; the messages are gone for every reader", err)
+	}
+	if !strings.Contains(log.String(), "left to the sweep") || !strings.Contains(log.String(), drop.String()) {
+		t.Errorf("the log says %q; want what is left, and where", log.String())
+	}
+}
+
+func TestDeliveriesAndRemovalsAtOnceLoseNothing(t *testing.T) {
+	stores := mailboxtest.Memory()
+	d := stores.Deliveries()
+	env, content := recipients(2), mailboxtest.Message(200)
+	const senders, each = 8, 50
+	var all sync.WaitGroup
+	for range senders {
+		all.Go(func() {
+			for range each {
+				if _, err := d.Deliver(t.Context(), env, bytes.NewReader(content)); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	sent := make(chan struct{})
+	go func() {
+		all.Wait()
+		close(sent)
+	}()
+	first := env.Recipients[0].Maildrop
+	removed := make(map[mailbox.MessageID]bool)
+	for sending := true; sending && len(removed) < senders*each/2; {
+		select {
+		case <-sent:
+			sending = false
+		default:
+		}
+		list, err := stores.Maildrops.List(t.Context(), first)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := d.Expunge(t.Context(), first, list...); err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range list {
+			removed[m.ID] = true
+		}
+	}
+	<-sent
+	left := listed(t, stores, first, content)
+	for _, m := range left {
+		if removed[m.ID] {
+			t.Errorf("%s was removed and is listed", m.ID)
+		}
+	}
+	if len(left)+len(removed) != senders*each {
+		t.Errorf("%d removed and %d left; want %d in all", len(removed), len(left), senders*each)
+	}
+	if list := listed(t, stores, env.Recipients[1].Maildrop, content); len(list) != senders*each {
+		t.Errorf("the other maildrop has %d; want %d", len(list), senders*each)
+	}
+}
