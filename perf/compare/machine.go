@@ -1,0 +1,39 @@
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"os"
+	"runtime"
+	"strings"
+)
+
+// machine says in one line what the figures were measured on.
+func machine() string {
+	parts := []string{fmt.Sprintf("%d processors", runtime.NumCPU())}
+	if model := field("/proc/cpuinfo", "model name"); model != "" {
+		parts = append(parts, model)
+	}
+	if memory := field("/proc/meminfo", "MemTotal"); memory != "" {
+		parts = append(parts, memory+" of memory")
+	}
+	if raw, err := os.ReadFile("/proc/sys/kernel/osrelease"); err == nil {
+		parts = append(parts, "Linux "+strings.TrimSpace(string(raw)))
+	}
+	return strings.Join(append(parts, runtime.Version()), ", ")
+}
+
+// field is the value of the first line "name: value".
+func field(path, name string) string {
+	f, err := os.Open(path)
+	if err != nil {
+		return ""
+	}
+	defer func() { _ = f.Close() }()
+	for lines := bufio.NewScanner(f); lines.Scan(); {
+		if key, value, ok := strings.Cut(lines.Text(), ":"); ok && strings.TrimSpace(key) == name {
+			return strings.TrimSpace(value)
+		}
+	}
+	return ""
+}

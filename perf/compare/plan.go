@@ -1,0 +1,240 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"restante/perf/peer"
+	"restante/perf/report"
+	"restante/perf/scenario"
+)
+
+// Users, by what their maildrops are for. Every scenario finds its own as it
+// left them.
+const (
+	readers   = 0 // 100 of them have twenty letters each
+	receivers = 100
+	spread    = 100 // how many readers and receivers there are
+	large     = 200 // has --large letters
+	heavy     = 201 // has one letter of 25 MiB
+	empty     = 202 // never had any
+	churned   = 203 // had --churn letters, all deleted
+	users     = 204
+)
+
+const (
+	small   = 4 << 10
+	huge    = 25 << 20
+	letters = 20 // of each reader
+)
+
+// plan is every scenario of the comparison, in the order of the table.
+func plan(c *cli) []step {
+	var steps []step
+	for _, n := range []int{1, 32} {
+		steps = append(steps, deliver(fmt.Sprintf("LMTP delivery, 4 KiB, %d connections", n), n, true, false),
+			deliver(fmt.Sprintf("SMTP delivery, 4 KiB, %d connections", n), n, false, false))
+	}
+	steps = append(steps, deliver("SMTP delivery, 4 KiB, 32 connections, pipelined", 32, false, true))
+	for i, n := range []int{8, 32} {
+		steps = append(steps, sessions(n, i == 0))
+	}
+	steps = append(steps,
+		logins(fmt.Sprintf("login + STAT, %d messages, 1 connection", c.Large), 1, large, c.Large),
+		logins(fmt.Sprintf("login + STAT, %d messages, 8 connections", c.Large), 8, large, c.Large),
+		logins("login + STAT, empty maildrop, 1 connection", 1, empty, 0),
+		loginsAfterChurn(c.Churn),
+		retrieve(),
+		removal(c.Large),
+		memory(c.Sessions),
+		startUp(c.Messages),
+	)
+	steps[firstOf(steps, "login + STAT")].prepare = fillLarge
+	return steps
+}
+
+func firstOf(steps []step, prefix string) int {
+	for i, s := range steps {
+		if len(s.name) >= len(prefix) && s.name[:len(prefix)] == prefix {
+			return i
+		}
+	}
+	panic("no step " + prefix)
+}
+
+func pop3(s *peer.Server) bool { return s.Name != "postfix" }
+
+func ours(s *peer.Server) bool { return s.Name == report.Ours }
+
+// load is for users from first on.
+func (b *bench) load(addr string, connections, first, count int) scenario.Load {
+	return scenario.Load{
+		Address: addr, Connections: connections, Pattern: peer.Pattern, Password: peer.Password, First: first, Users: count,
+	}
+}
+
+// timed ends a load after the time that every scenario has.
+func (b *bench) timed(l scenario.Load) scenario.Load {
+	l.Duration = time.Duration(b.Seconds * float64(time.Second))
+	return l
+}
+
+// fill delivers letters, unmeasured.
+func (b *bench) fill(ctx context.Context, s *peer.Server, d scenario.Deliver) error {
+	d.LMTP, d.Address, d.From, d.Pipelined = true, s.LMTP, peer.Sender, true
+	_, err := measureServer(ctx, s, d)
+	return err
+}
+
+func deliver(name string, connections int, lmtp, pipelined bool) step {
+	addr := func(s *peer.Server) string {
+		if lmtp {
+			return s.LMTP
+		}
+		return s.SMTP
+	}
+	run := func(ctx context.Context, b *bench, c *contender, l scenario.Load) (scenario.Result, error) {
+		return measure(ctx, c, scenario.Deliver{Load: l, LMTP: lmtp, Pipelined: pipelined, Size: small, From: peer.Sender})
+	}
+	return step{
+		name:  name,
+		takes: func(s *peer.Server) bool { return addr(s) != "" },
+		prepare: func(ctx context.Context, b *bench, c *contender) error {
+			l := b.load(addr(c.server), connections, receivers, spread)
+			l.Count = 2 * spread // every maildrop exists, every process runs
+			_, err := run(ctx, b, c, l)
+			return err
+		},
+		run: func(ctx context.Context, b *bench, c *contender) ([]figure, error) {
+			r, err := run(ctx, b, c, b.timed(b.load(addr(c.server), connections, receivers, spread)))
+			return speed(r, "messages"), err
+		},
+		after: func(ctx context.Context, b *bench, c *contender) error {
+			b.settle(ctx) // a queue may still be handing over
+			for i := range spread {
+				if _, err := measure(ctx, c, scenario.Delete{Load: b.load(c.server.POP3, 1, receivers+i, 1), Expect: -1}); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+	}
+}
+
+// sessions reads whole maildrops; the first of its steps fills them.
+func sessions(connections int, fills bool) step {
+	s := step{
+		name: fmt.Sprintf("POP3 session of %d × 4 KiB, %d connections", letters, connections),
+		run: func(ctx context.Context, b *bench, c *contender) ([]figure, error) {
+			r, err := measure(ctx, c, scenario.Session{Load: b.timed(b.load(c.server.POP3, connections, readers, spread)), Messages: letters})
+			return speed(r, "sessions"), err
+		},
+	}
+	if fills {
+		s.prepare = func(ctx context.Context, b *bench, c *contender) error {
+			l := b.load("", 8, readers, spread)
+			l.Count = spread * letters
+			if err := b.fill(ctx, c.server, scenario.Deliver{Load: l, Size: small}); err != nil {
+				return err
+			}
+			l = b.load(c.server.POP3, 8, readers, spread)
+			l.Count = spread // each has logged in once
+			_, err := measure(ctx, c, scenario.Session{Load: l, Messages: letters})
+			return err
+		}
+	}
+	return s
+}
+
+func logins(name string, connections, user, expect int) step {
+	return step{
+		name: name,
+		run: func(ctx context.Context, b *bench, c *contender) ([]figure, error) {
+			return b.logins(ctx, c, connections, user, expect)
+		},
+	}
+}
+
+func (b *bench) logins(ctx context.Context, c *contender, connections, user, expect int) ([]figure, error) {
+	r, err := measure(ctx, c, scenario.Login{Load: b.timed(b.load(c.server.POP3, connections, user, 1)), Expect: expect})
+	return speed(r, "logins"), err
+}
+
+// loginsAfterChurn compares with the step before it: an empty maildrop.
+func loginsAfterChurn(churn int) step {
+	s := logins(fmt.Sprintf("login + STAT after %d delivered and deleted, 1 connection", churn), 1, churned, 0)
+	s.takes = ours
+	s.prepare = func(ctx context.Context, b *bench, c *contender) error {
+		for left := churn; left > 0; left -= b.Large {
+			n := min(left, b.Large)
+			l := b.load("", 16, churned, 1)
+			l.Count = n
+			if err := b.fill(ctx, c.server, scenario.Deliver{Load: l, Size: 200}); err != nil {
+				return err
+			}
+			if _, err := measure(ctx, c, scenario.Delete{Load: b.load(c.server.POP3, 1, churned, 1), Expect: n}); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	return s
+}
+
+// retrieve compares a large RETR with a bare copy of as many octets, run right
+// behind it.
+func retrieve() step {
+	return step{
+		name: "RETR of 25 MiB, 1 connection",
+		prepare: func(ctx context.Context, b *bench, c *contender) error {
+			l := b.load("", 1, heavy, 1)
+			l.Count = 1
+			return b.fill(ctx, c.server, scenario.Deliver{Load: l, Size: huge})
+		},
+		run: func(ctx context.Context, b *bench, c *contender) ([]figure, error) {
+			r, err := measure(ctx, c, scenario.Retr{Load: b.timed(b.load(c.server.POP3, 1, heavy, 1))})
+			if err != nil {
+				return nil, err
+			}
+			figures := []figure{
+				{name: "MiB/s", better: report.More, value: r.Figures["MiB/s"]},
+				{name: "server CPU ms", better: report.Less, value: r.ServerCPU},
+				{name: "tool CPU ms", value: r.ToolCPU},
+				{name: "others' CPU share", value: r.Others},
+			}
+			if !ours(c.server) {
+				return figures, nil
+			}
+			bare, err := scenario.Measure(ctx, "loopback", scenario.Loopback{Load: b.timed(scenario.Load{}), Size: huge})
+			return append(figures, figure{name: "MiB/s", better: report.More, value: bare.Figures["MiB/s"], of: "loopback copy"}), err
+		},
+	}
+}
+
+// fillLarge makes the large maildrop, with few connections because some servers
+// lock it for each message.
+func fillLarge(ctx context.Context, b *bench, c *contender) error {
+	l := b.load("", 4, large, 1)
+	l.Count = b.Large
+	return b.fill(ctx, c.server, scenario.Deliver{Load: l, Size: small})
+}
+
+// removal empties the large maildrop and fills it again, which is measured too.
+func removal(messages int) step {
+	return step{
+		name: fmt.Sprintf("DELE of %d messages, QUIT", messages),
+		run: func(ctx context.Context, b *bench, c *contender) ([]figure, error) {
+			r, err := measure(ctx, c, scenario.Delete{Load: b.load(c.server.POP3, 1, large, 1), Expect: messages})
+			if err != nil {
+				return nil, err
+			}
+			return []figure{
+				{name: "QUIT s", better: report.Less, value: r.Figures["QUIT s"]},
+				{name: "DELE s", better: report.Less, value: r.Figures["DELE s"]},
+				{name: "server CPU ms in all", better: report.Less, value: r.ServerCPU},
+			}, nil
+		},
+		after: fillLarge,
+	}
+}
