@@ -1,0 +1,87 @@
+package app
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"net"
+	"strings"
+
+	"restante/auth"
+	"restante/mailbox"
+)
+
+// firstStart makes an account on a store that has none, so that the first mail
+// can be sent at once, and tells at every start where the server listens.
+func (a *App) firstStart(ctx context.Context) error {
+	domain := a.config.Domains[0]
+	for _, err := range a.store.Addresses().List(ctx, domain) {
+		if err != nil {
+			return fmt.Errorf("look for accounts: %w", err)
+		}
+		a.printPorts()
+		return nil
+	}
+
+	user := mailbox.Address{Local: "user", Domain: domain}
+	password := strings.ToLower(rand.Text()[:16])
+	secret, err := auth.Hash(password)
+	if err != nil {
+		return fmt.Errorf("make the first account: %w", err)
+	}
+	if _, err := a.directory.Create(ctx, user, mailbox.Route{Kind: mailbox.Account, Secret: secret}); err != nil {
+		return fmt.Errorf("make the first account: %w", err)
+	}
+	postmaster := mailbox.Route{Kind: mailbox.Alias, Targets: []mailbox.Address{user}}
+	if _, err := a.directory.Create(ctx, a.directory.Postmaster(), postmaster); err != nil {
+		return fmt.Errorf("make an alias for postmaster: %w", err)
+	}
+	a.printPorts()
+	a.printWelcome(user, password)
+	return nil
+}
+
+// printPorts lists what is open, with the real port where 0 was asked for.
+func (a *App) printPorts() {
+	var b strings.Builder
+	fmt.Fprintf(&b, "restante serves %s from %s\n", strings.Join(a.config.Domains, ", "), a.config.Data)
+	for _, p := range a.ports {
+		fmt.Fprintf(&b, "  %-12s %s\n", p.flag, p.net.Addr())
+	}
+	fmt.Fprint(a.out, b.String())
+}
+
+// printWelcome says how to send the new account a mail and read it, in lines to
+// copy. It is the only place where the password is ever shown.
+func (a *App) printWelcome(user mailbox.Address, password string) {
+	var b strings.Builder
+	fmt.Fprintf(&b, "\nA first account was made:  %s  password  %s\n", user, password)
+	if in := a.addr("smtp"); in != nil {
+		fmt.Fprintf(&b, "\nSend it a mail:\n")
+		fmt.Fprintf(&b, "  printf 'From: me@example.org\\nTo: %s\\nSubject: Hello\\n\\nHello!\\n' | curl --crlf smtp://%s --mail-from me@example.org --mail-rcpt %s -T -\n", user, in, user)
+		fmt.Fprintf(&b, "  swaks --server %s --to %s --attach-name --attach @README.md\n", in, user)
+	}
+	if out := a.addr("pop3"); out != nil {
+		fmt.Fprintf(&b, "\nRead it:\n")
+		fmt.Fprintf(&b, "  curl pop3://%s/1 -u %s:%s\n", out, user, password)
+		host, port, err := net.SplitHostPort(out.String())
+		if err == nil {
+			fmt.Fprintf(&b, "  Thunderbird: POP3, server %s, port %s, security STARTTLS (certificate self-signed) or none, user name %s\n", host, port, user)
+		}
+	}
+	fmt.Fprintf(&b, "\nMore accounts:\n  restante account add fred@%s --data %s\n", user.Domain, a.config.Data)
+	if a.config.TLSCert == "" {
+		fmt.Fprintf(&b, "The certificate is self-signed: --tls-cert and --tls-key give a real one.\n")
+	}
+	fmt.Fprintln(a.out, b.String())
+}
+
+// addr is the address of a listener, or nil when it is off.
+func (a *App) addr(flag string) net.Addr {
+	for _, p := range a.ports {
+		if p.flag == flag {
+			return p.net.Addr()
+		}
+	}
+	return nil
+}

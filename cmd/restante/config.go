@@ -1,0 +1,73 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+
+	"github.com/alecthomas/kong"
+	"go.yaml.in/yaml/v3"
+)
+
+// settings is a configuration file: a value for each flag it names.
+type settings map[string]any
+
+// yamlFile reads a configuration file. Its keys are the names of flags; Validate
+// refuses any other.
+func yamlFile(r io.Reader) (kong.Resolver, error) {
+	s := settings{}
+	if err := yaml.NewDecoder(r).Decode(&s); err != nil && !errors.Is(err, io.EOF) {
+		return nil, err
+	}
+	return s, nil
+}
+
+// Validate reports a key that is no flag, for a misspelt limit is no limit.
+func (s settings) Validate(app *kong.Application) error {
+	var flags []string
+	var collect func(n *kong.Node)
+	collect = func(n *kong.Node) {
+		for _, f := range n.Flags {
+			flags = append(flags, f.Name)
+		}
+		for _, child := range n.Children {
+			collect(child)
+		}
+	}
+	collect(app.Node)
+	for key, value := range s {
+		if !slices.Contains(flags, key) {
+			return fmt.Errorf("unknown setting %q", key)
+		}
+		if _, ok := value.(map[string]any); ok || value == nil {
+			return fmt.Errorf("setting %q needs a value or a list", key)
+		}
+	}
+	return nil
+}
+
+// Resolve is the value of a flag, as the command line would spell it.
+func (s settings) Resolve(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
+	value, ok := s[flag.Name]
+	if !ok || slices.ContainsFunc(flag.Envs, isSet) {
+		return nil, nil
+	}
+	switch v := value.(type) {
+	case bool:
+		return v, nil
+	case []any:
+		texts := make([]any, len(v))
+		for i, e := range v {
+			texts[i] = fmt.Sprint(e)
+		}
+		return texts, nil
+	}
+	return fmt.Sprint(value), nil
+}
+
+func isSet(env string) bool {
+	_, ok := os.LookupEnv(env)
+	return ok
+}
