@@ -19,7 +19,7 @@ func benchVerifier(b *testing.B) *Passwords {
 	if err != nil {
 		b.Fatal(err)
 	}
-	return NewPasswords(PasswordsOptions{
+	return NewPasswords(Options{
 		Directory: directory{mailbox.Route{Kind: mailbox.Account, Secret: hash}},
 		Domain:    "example.org",
 	})

@@ -18,9 +18,9 @@ type Directory interface {
 	Lookup(ctx context.Context, a mailbox.Address) (mailbox.Route, error)
 }
 
-// PasswordsOptions configures [Passwords]. Where a field says so, zero is a
+// Options configures [Passwords]. Where a field says so, zero is a
 // default.
-type PasswordsOptions struct {
+type Options struct {
 	Directory Directory
 	Domain    string  // completes a user name that has none
 	Hasher    *Hasher // nil means one of its own
@@ -63,7 +63,7 @@ type Passwords struct {
 }
 
 // NewPasswords returns a verifier.
-func NewPasswords(o PasswordsOptions) *Passwords {
+func NewPasswords(o Options) *Passwords {
 	o = o.withDefaults()
 	return &Passwords{
 		directory: o.Directory,
@@ -77,7 +77,7 @@ func NewPasswords(o PasswordsOptions) *Passwords {
 	}
 }
 
-func (o PasswordsOptions) withDefaults() PasswordsOptions {
+func (o Options) withDefaults() Options {
 	if o.Hasher == nil {
 		o.Hasher = NewHasher(HasherOptions{Registerer: o.Registerer})
 	}

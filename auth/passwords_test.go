@@ -43,7 +43,7 @@ type rig struct {
 }
 
 // newRig returns a verifier that knows fred, with password "secret".
-func newRig(o PasswordsOptions) *rig {
+func newRig(o Options) *rig {
 	r := &rig{routes: make(map[mailbox.Address]mailbox.Route), passwords: make(map[string]string), cost: hashTime}
 	o.Directory, o.Domain = r, "example.org"
 	if o.Hasher == nil {
@@ -145,7 +145,7 @@ func (r *rig) exhaust(t *testing.T, user string) {
 
 func TestAUserLogsInByAddressOrLocalPart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(PasswordsOptions{})
+		r := newRig(Options{})
 		temp := mailbox.Address{Local: "x7", Domain: "temp.example.org"}
 		r.route(temp, mailbox.Route{Kind: mailbox.Temporary, Maildrop: mailbox.MaildropOf(temp, 1), Secret: r.hash("once")})
 		for user, want := range map[string]mailbox.Address{
@@ -165,7 +165,7 @@ func TestAUserLogsInByAddressOrLocalPart(t *testing.T) {
 
 func TestNobodyElseLogsIn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(PasswordsOptions{})
+		r := newRig(Options{})
 		with := func(local string, route mailbox.Route) {
 			r.route(mailbox.Address{Local: local, Domain: "example.org"}, route)
 		}
@@ -187,7 +187,7 @@ func TestNobodyElseLogsIn(t *testing.T) {
 
 func TestAllFailuresLookAndTakeTheSame(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(PasswordsOptions{})
+		r := newRig(Options{})
 		r.slow = 300 * time.Millisecond // a miss asks more nodes than a hit
 		hashes := func(a Attempt) int32 {
 			before := r.hashes.Load()
@@ -224,7 +224,7 @@ func TestAFailureThatHadToQueueTakesTheSameWhateverItsReason(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				r := newRig(PasswordsOptions{Hasher: NewHasher(HasherOptions{Concurrency: 1})})
+				r := newRig(Options{Hasher: NewHasher(HasherOptions{Concurrency: 1})})
 				r.account(barney, "rubble")
 				r.slow = 100 * time.Millisecond
 				r.exhaust(t, "fred")
@@ -253,7 +253,7 @@ func TestAFailureThatHadToQueueTakesTheSameWhateverItsReason(t *testing.T) {
 
 func TestWorkThatOutlastsTheFloorIsAnsweredAtItsNextMultiple(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(PasswordsOptions{})
+		r := newRig(Options{})
 		for cost, want := range map[time.Duration]time.Duration{
 			time.Second:             time.Second,
 			1001 * time.Millisecond: 2 * time.Second,
@@ -269,7 +269,7 @@ func TestWorkThatOutlastsTheFloorIsAnsweredAtItsNextMultiple(t *testing.T) {
 
 func TestTheHoldEndsWithTheContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(PasswordsOptions{})
+		r := newRig(Options{})
 		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 		defer cancel()
 		began := time.Now()
@@ -282,7 +282,7 @@ func TestTheHoldEndsWithTheContext(t *testing.T) {
 
 func TestARightPasswordIsHashedOnceInFiveMinutes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(PasswordsOptions{})
+		r := newRig(Options{})
 		right := Attempt{User: "fred", Password: "secret", Remote: home}
 		for minute := range 12 {
 			took, err := r.try(t, right)
@@ -314,7 +314,7 @@ func TestARememberedPasswordEndsWithItsHash(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				r := newRig(PasswordsOptions{})
+				r := newRig(Options{})
 				r.mustPass(t, right)
 				change(r)
 				r.mustFail(t, right)
@@ -323,7 +323,7 @@ func TestARememberedPasswordEndsWithItsHash(t *testing.T) {
 	}
 	t.Run("the new password works at once", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			r := newRig(PasswordsOptions{})
+			r := newRig(Options{})
 			r.mustPass(t, right)
 			r.account(fred, "changed")
 			r.mustPass(t, Attempt{User: "fred", Password: "changed", Remote: home})
@@ -331,7 +331,7 @@ func TestARememberedPasswordEndsWithItsHash(t *testing.T) {
 	})
 	t.Run("another address with the same hash is not meant", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			r := newRig(PasswordsOptions{})
+			r := newRig(Options{})
 			r.mustPass(t, right)
 			r.route(barney, r.routes[fred])
 			before := r.hashes.Load()
@@ -375,7 +375,7 @@ func TestThePartsOfAProofDoNotRunIntoEachOther(t *testing.T) {
 
 func TestAnAccountIsGuessedAtOnlySoFast(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(PasswordsOptions{})
+		r := newRig(Options{})
 		r.exhaust(t, "fred")
 		before := r.hashes.Load()
 		right := Attempt{User: "fred", Password: "secret", Remote: stranger}
@@ -389,7 +389,7 @@ func TestAnAccountIsGuessedAtOnlySoFast(t *testing.T) {
 	})
 	t.Run("others are not affected", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			r := newRig(PasswordsOptions{})
+			r := newRig(Options{})
 			r.account(barney, "rubble")
 			r.exhaust(t, "fred")
 			r.mustPass(t, Attempt{User: "barney", Password: "rubble", Remote: stranger})
@@ -397,7 +397,7 @@ func TestAnAccountIsGuessedAtOnlySoFast(t *testing.T) {
 	})
 	t.Run("an hour of guessing checks what the limit says", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			r := newRig(PasswordsOptions{})
+			r := newRig(Options{})
 			for end := time.Now().Add(time.Hour); time.Now().Before(end); {
 				r.mustFail(t, Attempt{User: "fred", Password: "guess", Remote: local})
 			}
@@ -408,7 +408,7 @@ func TestAnAccountIsGuessedAtOnlySoFast(t *testing.T) {
 	})
 	t.Run("guesses side by side are paid for later", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			r := newRig(PasswordsOptions{Hasher: NewHasher(HasherOptions{Concurrency: 50})})
+			r := newRig(Options{Hasher: NewHasher(HasherOptions{Concurrency: 50})})
 			var guesses sync.WaitGroup
 			for range 50 {
 				guesses.Go(func() { r.mustFail(t, Attempt{User: "fred", Password: "guess", Remote: local}) })
@@ -428,7 +428,7 @@ func TestAnAccountIsGuessedAtOnlySoFast(t *testing.T) {
 
 func TestAStrangerDoesNotLockTheOwnerOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(PasswordsOptions{})
+		r := newRig(Options{})
 		right := Attempt{User: "fred", Password: "secret", Remote: home}
 		r.mustPass(t, right)
 		time.Sleep(time.Hour) // the cache has long forgotten
@@ -439,7 +439,7 @@ func TestAStrangerDoesNotLockTheOwnerOut(t *testing.T) {
 
 func TestARememberedPasswordIsNotSlowedByGuesses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(PasswordsOptions{})
+		r := newRig(Options{})
 		right := Attempt{User: "fred", Password: "secret", Remote: home}
 		r.mustPass(t, right)
 		for range 11 { // where the owner is there is a limit too
@@ -491,7 +491,7 @@ func TestANetworkGuessesOnlySoFast(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				r := newRig(PasswordsOptions{NetworkFailures: within})
+				r := newRig(Options{NetworkFailures: within})
 				spend(r, t, c.spend, c.n)
 				if checked(r, t, netip.MustParseAddr(c.refused)) {
 					t.Errorf("%s still has its guesses checked", c.refused)
@@ -504,7 +504,7 @@ func TestANetworkGuessesOnlySoFast(t *testing.T) {
 	}
 	t.Run("loopback is not limited", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			r := newRig(PasswordsOptions{NetworkFailures: within})
+			r := newRig(Options{NetworkFailures: within})
 			for _, from := range []string{"127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1"} {
 				spend(r, t, always(netip.MustParseAddr(from)), 200)
 				if !checked(r, t, netip.MustParseAddr(from)) {
@@ -515,7 +515,7 @@ func TestANetworkGuessesOnlySoFast(t *testing.T) {
 	})
 	t.Run("what is no address is limited as one network", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			r := newRig(PasswordsOptions{NetworkFailures: within})
+			r := newRig(Options{NetworkFailures: within})
 			spend(r, t, always(netip.Addr{}), 20)
 			if checked(r, t, netip.Addr{}) {
 				t.Error("its guesses are still checked")
@@ -524,7 +524,7 @@ func TestANetworkGuessesOnlySoFast(t *testing.T) {
 	})
 	t.Run("those who know their passwords are never slowed", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			r := newRig(PasswordsOptions{NetworkFailures: within})
+			r := newRig(Options{NetworkFailures: within})
 			for i := range 200 {
 				a := mailbox.Address{Local: fmt.Sprintf("user%d", i), Domain: "example.org"}
 				r.account(a, "secret")
@@ -568,8 +568,8 @@ func TestAFloodHoldsSoManyAttemptsAndNoMore(t *testing.T) {
 			t.Errorf("%s from %s: %v after %s", a.User, a.Remote, err, took)
 		}
 	}
-	options := func() PasswordsOptions {
-		return PasswordsOptions{Hasher: NewHasher(HasherOptions{Concurrency: 100}), InFlight: 40, NetworkInFlight: 20}
+	options := func() Options {
+		return Options{Hasher: NewHasher(HasherOptions{Concurrency: 100}), InFlight: 40, NetworkInFlight: 20}
 	}
 
 	t.Run("from one network", func(t *testing.T) {
@@ -607,7 +607,7 @@ func TestAFloodHoldsSoManyAttemptsAndNoMore(t *testing.T) {
 
 func TestManyConnectionsOfOneClientCostAHashOrTwo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(PasswordsOptions{})
+		r := newRig(Options{})
 		var clients sync.WaitGroup
 		for range 500 {
 			clients.Go(func() {
@@ -625,7 +625,7 @@ func TestManyConnectionsOfOneClientCostAHashOrTwo(t *testing.T) {
 
 func TestSoManyHashesAtOnceAndNoMore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(PasswordsOptions{Hasher: NewHasher(HasherOptions{Concurrency: 3})})
+		r := newRig(Options{Hasher: NewHasher(HasherOptions{Concurrency: 3})})
 		began := time.Now()
 		var clients sync.WaitGroup
 		for i := range 30 {
@@ -651,7 +651,7 @@ func TestWhoWaitsTooLongForAHashIsToldToTryAgain(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				r := newRig(PasswordsOptions{Hasher: NewHasher(HasherOptions{Concurrency: 1, MaxWait: 3 * time.Second})})
+				r := newRig(Options{Hasher: NewHasher(HasherOptions{Concurrency: 1, MaxWait: 3 * time.Second})})
 				if err := r.hasher.enter(t.Context()); err != nil {
 					t.Fatal(err)
 				}
@@ -671,7 +671,7 @@ func TestWhoWaitsTooLongForAHashIsToldToTryAgain(t *testing.T) {
 
 func TestADirectoryThatDoesNotAnswerIsNotAWrongPassword(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(PasswordsOptions{})
+		r := newRig(Options{})
 		r.mustPass(t, Attempt{User: "fred", Password: "secret", Remote: home})
 		for _, r.down = range []error{mailbox.ErrUnavailable, errors.New("out of order")} {
 			if _, err := r.try(t, Attempt{User: "fred", Password: "secret", Remote: home}); !errors.Is(err, mailbox.ErrUnavailable) || !errors.Is(err, r.down) {
@@ -684,7 +684,7 @@ func TestADirectoryThatDoesNotAnswerIsNotAWrongPassword(t *testing.T) {
 func TestEachOutcomeIsCounted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		registry := prometheus.NewRegistry()
-		r := newRig(PasswordsOptions{
+		r := newRig(Options{
 			Hasher:          NewHasher(HasherOptions{Registerer: registry}),
 			Registerer:      registry,
 			AccountFailures: Limit{Burst: 2, Every: time.Hour},
