@@ -20,7 +20,7 @@ import (
 )
 
 // sizes of messages: one that fits in a write, and one of several parts.
-var sizes = map[string]int{"small": 200, "of several parts": 600 << 10}
+var sizes = map[string]int{"small": 200, "of several parts": 130 << 10}
 
 func memory(*testing.T) mailboxtest.Stores { return mailboxtest.Memory() }
 
@@ -243,7 +243,7 @@ func TestAClientThatGoesAwayInAnyCallLosesNothing(t *testing.T) {
 			t.Run(fmt.Sprintf("%s call %d", name, n), func(t *testing.T) {
 				ctx, cancel := context.WithCancel(t.Context())
 				defer cancel()
-				env, content := recipients(3), mailboxtest.Message(600<<10)
+				env, content := recipients(3), mailboxtest.Message(130<<10)
 				f := mailboxtest.Faulty(mailboxtest.Memory(), mailboxtest.Nth(n, fault(cancel)))
 				stores := watch(t, f, env, content)
 				m, err := stores.Deliveries().Deliver(ctx, env, bytes.NewReader(content))
