@@ -20,7 +20,7 @@ type Account struct {
 	Kind    string     `json:"kind" enum:"account,alias,temporary"`
 	Created time.Time  `json:"created"`
 	Expires *time.Time `json:"expires,omitempty" doc:"when it ends; never, if absent"`
-	Targets []string   `json:"targets,omitempty" doc:"where an alias leads"`
+	Targets []string   `json:"targets,omitempty" nullable:"false" doc:"where an alias leads"`
 	Login   bool       `json:"login" doc:"whether there is a password to log in with"`
 }
 

@@ -12,7 +12,7 @@ import (
 )
 
 type aliasTargets struct {
-	Targets []string `json:"targets" minItems:"1" maxItems:"100" example:"[\"fred@example.org\"]"`
+	Targets []string `json:"targets" minItems:"1" maxItems:"100" nullable:"false" example:"[\"fred@example.org\"]"`
 }
 
 type (

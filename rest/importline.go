@@ -43,6 +43,9 @@ func parseImportLine(s string) (line importLine, ok bool, err error) {
 		return importLine{}, true, err
 	}
 	line.address = address
+	if secret == "" {
+		return line, true, fmt.Errorf("%w: no password after the colon", errLine)
+	}
 	if !auth.LooksLikeHash(secret) {
 		line.Password = secret
 		return line, true, nil

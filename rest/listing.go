@@ -16,7 +16,7 @@ import (
 
 // A listing is the answer of GET /accounts.
 type listing struct {
-	Accounts []Account `json:"accounts"`
+	Accounts []Account `json:"accounts" nullable:"false"`
 }
 
 type listInput struct {
