@@ -38,6 +38,7 @@ type rig struct {
 	metrics  *prometheus.Registry
 	log      *logBuffer
 	served   chan error
+	stopped  bool
 }
 
 // bubble runs a test in virtual time, with a server that is shut down at the
@@ -48,8 +49,8 @@ func bubble(t *testing.T, change func(*smtp.Options), test func(t *testing.T, r 
 		r := newRig(t, change)
 		r.listener = newPipeListener()
 		r.serve(r.listener, false)
+		defer r.stop(t)
 		test(t, r)
-		r.stop(t)
 	})
 }
 
@@ -82,9 +83,14 @@ func (r *rig) serve(l net.Listener, secure bool) {
 	}()
 }
 
+// stop shuts the server down, once.
 func (r *rig) stop(t testing.TB) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	if r.stopped {
+		return
+	}
+	r.stopped = true
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
 	defer cancel()
 	if err := r.Shutdown(ctx); err != nil {
 		t.Errorf("Shutdown: %v", err)
