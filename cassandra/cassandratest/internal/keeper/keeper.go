@@ -59,6 +59,14 @@ type keeper struct {
 	logsKept bool
 }
 
+func newKeeper() *keeper {
+	return &keeper{
+		accepted: make(chan io.ReadWriteCloser),
+		requests: make(chan call),
+		released: make(chan struct{}),
+	}
+}
+
 // A call is a request, the context of its lease, and where the reply goes.
 type call struct {
 	request
@@ -73,11 +81,7 @@ func keep(text string) (err error) {
 	if err := os.Unsetenv(orderVariable); err != nil {
 		return err
 	}
-	k := &keeper{
-		accepted: make(chan io.ReadWriteCloser),
-		requests: make(chan call),
-		released: make(chan struct{}),
-	}
+	k := newKeeper()
 	if err := json.Unmarshal([]byte(text), &k.order); err != nil {
 		return fmt.Errorf("read order: %w", err)
 	}
