@@ -228,7 +228,7 @@ func (a *App) newServer(name string, tlsConfig *tls.Config, token string) server
 		MaxConnections: c.MaxConnections,
 		CommandTimeout: c.SMTPIdle,
 		Log:            log,
-		Registerer:     a.registry,
+		Registerer:     prometheus.WrapRegistererWith(prometheus.Labels{"server": name}, a.registry),
 	})
 }
 

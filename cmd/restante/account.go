@@ -72,9 +72,7 @@ type newPassword struct {
 // input.
 func (p newPassword) read(std streams) (string, error) {
 	if p.Generate {
-		password := strings.ToLower(rand.Text()[:20])
-		_, err := fmt.Fprintln(std.out, password)
-		return password, err
+		return strings.ToLower(rand.Text()[:20]), nil
 	}
 	if in, ok := std.in.(*os.File); ok && term.IsTerminal(int(in.Fd())) {
 		return askTwice(in, std.err)
@@ -87,6 +85,15 @@ func (p newPassword) read(std streams) (string, error) {
 		return "", usageError{errors.New("no password: give one on the standard input, or --generate")}
 	}
 	return line, nil
+}
+
+// show prints a password that was made up, once it holds.
+func (p newPassword) show(std streams, password string) error {
+	if !p.Generate {
+		return nil
+	}
+	_, err := fmt.Fprintln(std.out, password)
+	return err
 }
 
 func askTwice(in *os.File, out io.Writer) (string, error) {
@@ -126,8 +133,10 @@ func (c *addCommand) Run(ctx context.Context, account *accountCommand, std strea
 	if err != nil {
 		return err
 	}
-	_, err = client.Add(ctx, c.Address, password)
-	return err
+	if _, err := client.Add(ctx, c.Address, password); err != nil {
+		return err
+	}
+	return c.show(std, password)
 }
 
 type importCommand struct {
@@ -176,7 +185,10 @@ func (c *passwdCommand) Run(ctx context.Context, account *accountCommand, std st
 	if err != nil {
 		return err
 	}
-	return client.SetPassword(ctx, c.Address, password)
+	if err := client.SetPassword(ctx, c.Address, password); err != nil {
+		return err
+	}
+	return c.show(std, password)
 }
 
 type listCommand struct {

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"strings"
 	"syscall"
 
 	"github.com/alecthomas/kong"
@@ -24,7 +25,7 @@ const (
 type program struct {
 	Config kong.ConfigFlag `placeholder:"FILE" help:"Settings from a YAML file with the names of the flags. Flags come before environment variables, and those before the file."`
 
-	Serve      serveCommand      `cmd:"" help:"Receive mail and hand it out."`
+	Serve      serveCommand      `cmd:"" help:"Receive mail and hand it out. Each flag is also a key of the configuration file, and an environment variable: --pop3-idle is RESTANTE_POP3_IDLE."`
 	Account    accountCommand    `cmd:"" help:"Make, change, list and remove accounts of a running server."`
 	Completion completionCommand `cmd:"" help:"Print a completion script for a shell."`
 	Version    versionCommand    `cmd:"" help:"Print the version."`
@@ -65,7 +66,8 @@ func run(ctx context.Context, std streams, args []string) (code int) {
 		kong.Writers(std.out, std.err),
 		kong.Exit(func(code int) { panic(left{code}) }),
 		kong.Configuration(yamlFile),
-		kong.DefaultEnvars("RESTANTE"),
+		kong.PostBuild(environment),
+		kong.ValueFormatter(helpOf),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, Tree: true}),
 		kong.ExplicitGroups([]kong.Group{
 			{Key: "listen", Title: "Listeners (HOST:PORT, or off):"},
@@ -101,6 +103,34 @@ func run(ctx context.Context, std streams, args []string) (code int) {
 		return exitFailure
 	}
 	return 0
+}
+
+// environment gives each flag its variable: --pop3-idle is RESTANTE_POP3_IDLE.
+func environment(k *kong.Kong) error {
+	var name func(n *kong.Node)
+	name = func(n *kong.Node) {
+		for _, flag := range n.Flags {
+			if flag.Name == "help" {
+				continue
+			}
+			env := "RESTANTE_" + strings.ToUpper(strings.ReplaceAll(flag.Name, "-", "_"))
+			flag.Envs = []string{env}
+			flag.Tag.Envs = flag.Envs
+		}
+		for _, child := range n.Children {
+			name(child)
+		}
+	}
+	name(k.Model.Node)
+	return nil
+}
+
+// helpOf is the help of a flag with its default.
+func helpOf(v *kong.Value) string {
+	if !v.HasDefault || v.IsBool() || v.Flag == nil {
+		return v.Help
+	}
+	return v.Help + " Default: " + v.Default + "."
 }
 
 // A usageError is the caller's mistake.
