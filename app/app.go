@@ -237,7 +237,7 @@ func (a *App) newServer(name string, tlsConfig *tls.Config, token string) server
 func (a *App) Run(ctx context.Context) error {
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
-	if err := a.firstStart(ctx); err != nil {
+	if err := a.firstStart(context.WithoutCancel(ctx)); err != nil {
 		return errors.Join(err, a.close())
 	}
 
