@@ -21,7 +21,7 @@ import (
 // allocations, and its CPU time is counted too.
 func BenchmarkDelivery(b *testing.B) {
 	for _, size := range []int{4 << 10, 1 << 20} {
-		body := strings.Repeat(strings.Repeat("x", 70)+"\r\n", size/72)
+		body := hello + strings.Repeat(strings.Repeat("x", 70)+"\r\n", size/72)
 		b.Run(fmt.Sprintf("DATA/%dKiB", size>>10), func(b *testing.B) {
 			benchmarkDelivery(b, len(body), "DATA\r\n", body+".\r\n")
 		})

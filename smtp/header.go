@@ -31,26 +31,31 @@ type header struct {
 	done   bool // the body has begun
 }
 
-func (h *header) Read(p []byte) (int, error) {
-	for len(h.rest) == 0 {
-		if h.done {
+func (h *header) Read(p []byte) (n int, err error) {
+	for n < len(p) && err == nil {
+		switch {
+		case len(h.rest) > 0:
+			k := copy(p[n:], h.rest)
+			h.rest = h.rest[k:]
+			n += k
+		case n > 0 && (h.done || h.src.Buffered() == 0):
+			return n, nil
+		case h.done:
 			return h.src.Read(p)
-		}
-		piece, err := h.src.ReadSlice('\n')
-		if errors.Is(err, bufio.ErrBufferFull) {
-			err = nil
-		}
-		if len(piece) == 0 && err != nil {
-			return 0, err
-		}
-		// A failure comes again with the next read.
-		if err := h.look(piece); err != nil {
-			return 0, err
+		default:
+			err = h.next()
 		}
 	}
-	n := copy(p, h.rest)
-	h.rest = h.rest[n:]
-	return n, nil
+	return n, err
+}
+
+// next takes a line, or a piece of one, from the source.
+func (h *header) next() error {
+	piece, err := h.src.ReadSlice('\n')
+	if len(piece) == 0 && err != nil {
+		return err
+	}
+	return h.look(piece) // a failure behind the piece comes again
 }
 
 // look decides about a line, or a piece of one that the buffer does not hold.
