@@ -26,6 +26,7 @@ type conn struct {
 	wire    chunkWriter
 	out     *bufio.Writer // to wire; only while there is something to write
 	session *session
+	limit   limit
 	log     *slog.Logger
 	tally   tally
 }
@@ -59,6 +60,7 @@ func newConn(s *Server, nc net.Conn, secure bool) *conn {
 		server:  s,
 		nc:      nc,
 		session: newSession(&s.policy, id, remote, secure),
+		limit:   limit{base: s.base, timeout: s.opts.CommandTimeout},
 		log:     s.opts.Log.With("session", id, "remote", nc.RemoteAddr().String()),
 		tally:   tally{began: time.Now()},
 	}
@@ -173,17 +175,17 @@ func (c *conn) command(line string) {
 	positive := false
 	defer func() { m.observe(positive, time.Since(began)) }()
 
-	ctx, limit := c.server.base, (*limit)(nil)
+	ctx := c.server.base
 	if request.command != nil && request.command.waits {
-		ctx, limit = newLimit(ctx, c.server.opts.CommandTimeout)
-		defer limit.end()
+		ctx = c.limit.begin()
+		defer c.limit.end()
 	}
 	r := c.answer(ctx, request)
 	positive = r.status != negative
 	c.note(request, r)
 	c.write(r)
 	if r.content != nil {
-		c.send(r.content, limit)
+		c.send(r.content)
 	}
 	switch {
 	case r.then == handshake:
@@ -236,7 +238,7 @@ func (c *conn) note(request request, r reply) {
 		c.tally.mistakes++
 	}
 	if r.fault != nil {
-		c.log.Warn("command failed", "command", request.command.name, "err", r.fault)
+		c.log.Warn("command failed", c.attrs("command", request.command.name, "err", r.fault)...)
 	}
 	if request.command == nil {
 		return
@@ -279,7 +281,7 @@ func (c *conn) flush() error {
 
 // send sends a message. Once its first line is out there is no way to say that
 // it failed but to close the connection.
-func (c *conn) send(content *content, limit *limit) {
+func (c *conn) send(content *content) {
 	defer func() {
 		if err := content.closer.Close(); err != nil {
 			c.log.Warn("close content", "message", content.message.ID, "err", err)
@@ -288,7 +290,7 @@ func (c *conn) send(content *content, limit *limit) {
 	buf := copies.Get().(*[copySize]byte)
 	defer copies.Put(buf)
 	stuffed := dotline.NewWriter(c.out)
-	octets, err := io.CopyBuffer(&patient{stuffed, limit}, content.reader, buf[:])
+	octets, err := io.CopyBuffer(&patient{stuffed, &c.limit}, content.reader, buf[:])
 	if err == nil {
 		err = stuffed.Close()
 	}
@@ -394,6 +396,7 @@ func (c *conn) linger() {
 
 // end closes everything and writes the one line that is always logged.
 func (c *conn) end() {
+	c.limit.free()
 	if c.in != nil {
 		c.in.free()
 	}
@@ -406,12 +409,16 @@ func (c *conn) end() {
 	}
 	_ = c.nc.Close()
 	t := c.tally
-	attrs := []any{
+	c.log.Info("pop3 session", c.attrs(
 		"ended", t.ended, "seconds", time.Since(t.began).Seconds(), "tls", c.session.secure,
 		"commands", t.commands, "messages", t.messages, "octets", t.octets, "removed", t.removed,
-	}
+	)...)
+}
+
+// attrs adds the maildrop, where there is one, to what is logged.
+func (c *conn) attrs(attrs ...any) []any {
 	if c.session.drop != nil {
 		attrs = append(attrs, "maildrop", c.session.drop.ID())
 	}
-	c.log.Info("pop3 session", attrs...)
+	return attrs
 }
