@@ -6,6 +6,8 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/netip"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -189,6 +191,45 @@ func TestConnectionsAreLimited(t *testing.T) {
 	})
 }
 
+func TestOneNetworkCannotHaveAllConnections(t *testing.T) {
+	bubble(t, func(o *smtp.Options) { o.MaxPerNetwork = 2 }, func(t *testing.T, r *rig) {
+		dial := func(from, greeting string) *client {
+			t.Helper()
+			near, far := net.Pipe()
+			r.listener.conns <- remoteConn{far, net.TCPAddrFromAddrPort(netip.MustParseAddrPort(from))}
+			c := newClient(t, near)
+			c.want(greeting)
+			return c
+		}
+		one := dial("[2001:db8::1]:1", "220")
+		dial("[2001:db8::2]:1", "220")
+		dial("[2001:db8::3]:1", "421 4.7.0").closed()
+		dial("[2001:db8:0:1::3]:1", "220")
+		for range 3 {
+			dial("127.0.0.1:1", "220")
+			dial("[::1]:1", "220")
+		}
+		one.do("QUIT", "221")
+		one.closed()
+		synctest.Wait()
+		last := dial("[2001:db8::3]:1", "220")
+		last.do("EHLO client.example.net", "250")
+		last.envelope("fred@example.org")
+		last.do(hello+".", "250")
+		if received := r.post.only(t).field("Received"); !strings.Contains(received, " ([IPv6:2001:db8::3]) ") {
+			t.Errorf("Received: %s", received)
+		}
+	})
+}
+
+// A remoteConn comes from where a test says.
+type remoteConn struct {
+	net.Conn
+	remote net.Addr
+}
+
+func (c remoteConn) RemoteAddr() net.Addr { return c.remote }
+
 func TestWrongRecipientsCostLittle(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, r *rig) {
 		c := r.hello(t)
@@ -326,6 +367,38 @@ func TestServeReportsAListenerThatFails(t *testing.T) {
 		}
 		r.hello(t).do("NOOP", "250") // the other listener is not touched
 	})
+}
+
+// The memory a message takes does not grow with it, kept or refused.
+func TestMemoryIsFlatInTheSizeOfAMessage(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		limit int64
+		want  string
+	}{
+		{"that is kept", 1 << 30, "250 2.0.0"},
+		{"that is too large", 1 << 20, "552 5.3.4"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			bubble(t, func(o *smtp.Options) { o.Deliverer, o.MaxOctets = &forgetful{}, c.limit }, func(t *testing.T, r *rig) {
+				s := r.hello(t)
+				s.envelope("fred@example.org")
+				piece := []byte(strings.Repeat(strings.Repeat("x", 126)+"\r\n", 512))
+				var before, after runtime.MemStats
+				runtime.ReadMemStats(&before)
+				for range (32 << 20) / len(piece) {
+					if _, err := s.conn.Write(piece); err != nil {
+						t.Fatal(err)
+					}
+				}
+				s.do(".", c.want)
+				runtime.ReadMemStats(&after)
+				if grown := after.TotalAlloc - before.TotalAlloc; grown > 1<<20 {
+					t.Errorf("%d octets allocated for a message of 32 MiB", grown)
+				}
+			})
+		})
+	}
 }
 
 // Over real sockets: 500 clients at once, each with a message of its own.

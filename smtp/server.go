@@ -28,12 +28,19 @@ type Server struct {
 	stopping  bool
 	listeners map[net.Listener]bool
 	wires     map[*wire]bool
+	networks  networks
 	empty     chan struct{} // closed when stopping and no wire is left
 }
 
 // New returns a server that accepts nothing yet.
 func New(o Options) *Server {
-	s := &Server{opts: o.withDefaults(), listeners: make(map[net.Listener]bool), wires: make(map[*wire]bool), empty: make(chan struct{})}
+	s := &Server{
+		opts:      o.withDefaults(),
+		listeners: make(map[net.Listener]bool),
+		wires:     make(map[*wire]bool),
+		networks:  make(networks),
+		empty:     make(chan struct{}),
+	}
 	s.metrics = newMetrics(s.opts.Registerer)
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.plain = s.newProtocolServer(s.opts.InsecureAuth)
@@ -132,22 +139,15 @@ func (s *Server) pause(d time.Duration) {
 // admit begins to serve a connection.
 func (s *Server) admit(nc net.Conn, secure bool) {
 	w := newWire(s, nc, secure)
-	s.mu.Lock()
-	switch {
-	case s.stopping:
-		s.mu.Unlock()
+	if err := s.register(w); err != nil {
 		w.cancel()
+		if errors.Is(err, errCrowded) {
+			s.metrics.refused.Inc()
+			turnAway(nc, secure)
+		}
 		_ = nc.Close()
 		return
-	case len(s.wires) >= s.opts.MaxConnections:
-		s.mu.Unlock()
-		w.cancel()
-		s.metrics.refused.Inc()
-		turnAway(nc, secure)
-		return
 	}
-	s.wires[w] = true
-	s.mu.Unlock()
 	s.metrics.connections.Inc()
 	s.metrics.sessions.Inc()
 	p := s.plain
@@ -159,13 +159,31 @@ func (s *Server) admit(nc net.Conn, secure bool) {
 	}
 }
 
-// turnAway ends a connection that is one too many.
-func turnAway(nc net.Conn, secure bool) {
-	if !secure {
-		_ = nc.SetWriteDeadline(time.Now().Add(time.Second))
-		_, _ = nc.Write([]byte("421 4.7.0 too many connections, try again later\r\n")) // best effort
+var errCrowded = errors.New("too many connections")
+
+// register notes a wire, if there is room for one more.
+func (s *Server) register(w *wire) error {
+	network := networkOf(w.remote)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stopping {
+		return errStopping
 	}
-	_ = nc.Close()
+	if len(s.wires) >= s.opts.MaxConnections || s.networks.full(network, s.opts.MaxPerNetwork) {
+		return errCrowded
+	}
+	s.wires[w] = true
+	s.networks.enter(network)
+	return nil
+}
+
+// turnAway tells a client that it is one too many, if that takes no time.
+func turnAway(nc net.Conn, secure bool) {
+	if secure {
+		return
+	}
+	_ = nc.SetWriteDeadline(time.Now().Add(time.Second))
+	_, _ = nc.Write([]byte("421 4.7.0 too many connections, try again later\r\n"))
 }
 
 // forget is called when a wire is closed.
@@ -176,6 +194,7 @@ func (s *Server) forget(w *wire) {
 		return
 	}
 	delete(s.wires, w)
+	s.networks.leave(networkOf(w.remote))
 	s.metrics.sessions.Dec()
 	if s.stopping && len(s.wires) == 0 {
 		close(s.empty)

@@ -94,6 +94,7 @@ type Options struct {
 	MaxOctets      int64 // of a message; default 50 MiB
 	MaxRecipients  int   // RCPT commands of a message; default 1000
 	MaxConnections int   // at a time; default 1000
+	MaxPerNetwork  int   // of these, from one IPv4 address or IPv6 /64; default 100. Loopback is not limited
 	MaxErrors      int   // commands refused for good before the server hangs up; default 20
 
 	CommandTimeout time.Duration // for a whole command line; default 5 minutes (RFC 5321, section 4.5.3.2.7)
@@ -111,6 +112,7 @@ func (o Options) withDefaults() Options {
 	setDefault(&o.MaxOctets, 50<<20)
 	setDefault(&o.MaxRecipients, 1000)
 	setDefault(&o.MaxConnections, 1000)
+	setDefault(&o.MaxPerNetwork, 100)
 	setDefault(&o.MaxErrors, 20)
 	setDefault(&o.CommandTimeout, 5*time.Minute)
 	setDefault(&o.DataTimeout, 5*time.Minute)
