@@ -1,0 +1,103 @@
+package main
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// TestMain lets the scripts run the program itself, as processes of its own.
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"restante": main})
+}
+
+// TestStories plays testdata/*.txt. Each has free ports in its environment, and
+// the commands wait-port HOST:PORT and readme HEADING FILE.
+func TestStories(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata",
+		Setup: func(env *testscript.Env) error {
+			for _, flag := range []string{"SMTP", "SUBMISSION", "SUBMISSIONS", "POP3", "POP3S", "ADMIN"} {
+				port, err := freePort()
+				if err != nil {
+					return err
+				}
+				env.Setenv("RESTANTE_"+flag, "127.0.0.1:"+port)
+			}
+			env.Setenv("RESTANTE_GRACE", "5s")
+			return nil
+		},
+		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
+			"wait-port": waitPort,
+			"readme":    readme,
+		},
+	})
+}
+
+func freePort() (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	defer l.Close()
+	_, port, err := net.SplitHostPort(l.Addr().String())
+	return port, err
+}
+
+// waitPort waits until something listens.
+func waitPort(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: wait-port HOST:PORT")
+	}
+	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); {
+		conn, err := net.DialTimeout("tcp", args[0], time.Second)
+		if err == nil {
+			conn.Close()
+			return
+		}
+		<-time.After(20 * time.Millisecond) // a port has nothing to wait on
+	}
+	ts.Fatalf("nothing listens on %s", args[0])
+}
+
+// readme writes the commands of the README's code block under a heading to a
+// shell script, for exec: what the README shows is what is tested, but for the
+// ports.
+func readme(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: readme HEADING FILE")
+	}
+	text, err := os.ReadFile(filepath.Join(root, "README.md"))
+	ts.Check(err)
+	_, section, ok := strings.Cut(string(text), "\n## "+args[0]+"\n")
+	if !ok {
+		ts.Fatalf("README.md has no heading %q", args[0])
+	}
+	section, _, _ = strings.Cut(section, "\n## ")
+	_, block, ok := strings.Cut(section, "```sh\n")
+	block, _, closed := strings.Cut(block, "```")
+	if !ok || !closed {
+		ts.Fatalf("no ```sh block under %q", args[0])
+	}
+	block = strings.NewReplacer(
+		"go run ./cmd/restante", "restante",
+		"127.0.0.1:2525", ts.Getenv("RESTANTE_SMTP"),
+		"127.0.0.1:2110", ts.Getenv("RESTANTE_POP3"),
+	).Replace(block)
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte("set -eu\n"+block), 0o700))
+}
+
+// root is the folder of the project; the tests of a package run in its own.
+var root = func() string {
+	dir, err := filepath.Abs("../..")
+	if err != nil {
+		panic(fmt.Sprintf("no working directory: %v", err))
+	}
+	return dir
+}()
