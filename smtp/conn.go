@@ -289,31 +289,40 @@ var (
 
 // farewell tells the client why the connection ends, as far as it can be told.
 func (c *conn) farewell(why error) error {
-	text := ""
-	switch {
-	case errors.Is(why, io.EOF), errors.Is(why, net.ErrClosed), errors.Is(why, io.ErrClosedPipe):
+	if errors.Is(why, io.EOF) || errors.Is(why, net.ErrClosed) || errors.Is(why, io.ErrClosedPipe) {
 		return io.EOF
-	case errors.Is(why, errStopping):
-		text = "421 4.3.2 shutting down (" + c.wire.id + ")"
-	case errors.Is(why, errBudget):
-		text = "421 4.7.0 too many errors (" + c.wire.id + ")"
-	case errors.Is(why, errHTTP):
-		text = "421 4.7.0 this is not a web server"
-	case errors.Is(why, errEndless):
-		text = "421 4.7.0 line too long"
-	case errors.Is(why, errChunk):
-		text = "421 4.5.4 malformed BDAT: the session cannot go on"
-	case errors.Is(why, errHugeChunk):
-		text = "421 4.3.4 chunk too large"
-	case errors.Is(why, os.ErrDeadlineExceeded):
-		text = "421 4.4.2 waited too long (" + c.wire.id + ")"
 	}
 	c.wire.log.Info("hanging up", "err", why)
+	text := c.lastWords(why)
+	if text == "" || c.wire.encrypted() && !c.wire.ready {
+		return io.EOF
+	}
 	c.verb = "" // it answers no command
-	if text != "" && (c.wire.ready || !c.wire.encrypted()) {
-		_ = c.reply(text) // the connection ends either way
+	if c.reply(text) == nil && !errors.Is(why, errStopping) {
+		c.wire.linger()
 	}
 	return io.EOF
+}
+
+// lastWords is the reply for a reason to hang up; empty where nobody listens.
+func (c *conn) lastWords(why error) string {
+	switch {
+	case errors.Is(why, errStopping):
+		return "421 4.3.2 shutting down (" + c.wire.id + ")"
+	case errors.Is(why, errBudget):
+		return "421 4.7.0 too many errors (" + c.wire.id + ")"
+	case errors.Is(why, errHTTP):
+		return "421 4.7.0 this is not a web server"
+	case errors.Is(why, errEndless):
+		return "421 4.7.0 line too long"
+	case errors.Is(why, errChunk):
+		return "421 4.5.4 malformed BDAT: the session cannot go on"
+	case errors.Is(why, errHugeChunk):
+		return "421 4.3.4 chunk too large"
+	case errors.Is(why, os.ErrDeadlineExceeded):
+		return "421 4.4.2 waited too long (" + c.wire.id + ")"
+	}
+	return ""
 }
 
 // lost is the answer to content that broke off, which nobody may ever read.

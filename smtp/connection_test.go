@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -369,6 +370,33 @@ func TestServeReportsAListenerThatFails(t *testing.T) {
 	})
 }
 
+func TestAcceptGoesOnAfterAFailure(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, r *rig) {
+		l := &shakyListener{pipeListener: newPipeListener(), failures: 3}
+		r.serve(l, false)
+		c := newClient(t, l.dial())
+		c.want("220")
+		r.stop(t)
+		if err := <-r.served; err != nil {
+			t.Errorf("Serve: %v", err)
+		}
+	})
+}
+
+// A shakyListener fails a few times first, as one does when a process has no
+// file descriptors left.
+type shakyListener struct {
+	*pipeListener
+	failures int
+}
+
+func (l *shakyListener) Accept() (net.Conn, error) {
+	if l.failures--; l.failures >= 0 {
+		return nil, syscall.EMFILE
+	}
+	return l.pipeListener.Accept()
+}
+
 // The memory a message takes does not grow with it, kept or refused.
 func TestMemoryIsFlatInTheSizeOfAMessage(t *testing.T) {
 	for _, c := range []struct {
@@ -398,6 +426,33 @@ func TestMemoryIsFlatInTheSizeOfAMessage(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// Over TCP, a server that closes while the client is still sending must not take
+// its own reply back.
+func TestTheReasonToHangUpArrivesOverTCP(t *testing.T) {
+	for _, secure := range []bool{false, true} {
+		r := newRig(t, nil)
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.serve(l, secure)
+		conn, err := net.Dial("tcp", l.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := newClient(t, conn)
+		if secure {
+			c.startTLS()
+		}
+		c.want("220")
+		c.send(strings.Repeat("x", 1<<20))
+		c.want("421 4.7.0 line too long")
+		c.closed()
+		_ = conn.Close()
+		r.stop(t)
 	}
 }
 

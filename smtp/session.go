@@ -36,6 +36,7 @@ type transaction struct {
 	utf8       bool
 	paths      int // RCPT commands accepted
 	recipients []mailbox.Recipient
+	known      map[mailbox.MaildropID]bool // those of recipients
 }
 
 var _ gosmtp.AuthSession = (*session)(nil)
@@ -53,7 +54,7 @@ func (s *session) Mail(_ string, opts *gosmtp.MailOptions) (err error) {
 	if err := s.mayUse(from); err != nil {
 		return s.refuse(err)
 	}
-	s.mail = &transaction{utf8: opts.UTF8, trace: trace{
+	s.mail = &transaction{utf8: opts.UTF8, known: make(map[mailbox.MaildropID]bool), trace: trace{
 		helo:     s.client.Hostname(),
 		remote:   s.wire.remote,
 		hostname: s.server.opts.Hostname,
@@ -109,13 +110,13 @@ func (s *session) Rcpt(_ string, _ *gosmtp.RcptOptions) (err error) {
 		return s.refuse(fmt.Errorf("resolve recipient %s: %w", to, err))
 	}
 	for _, r := range behind {
-		known := func(k mailbox.Recipient) bool { return k.Maildrop == r.Maildrop }
-		if slices.ContainsFunc(t.recipients, known) {
+		if t.known[r.Maildrop] {
 			continue
 		}
 		if len(t.recipients) == maxMaildrops {
 			return errTooMany
 		}
+		t.known[r.Maildrop] = true
 		t.recipients = append(t.recipients, r)
 	}
 	if t.paths++; t.paths == 1 {

@@ -60,6 +60,23 @@ func TestSeveralRecipientsAreOneMessage(t *testing.T) {
 	})
 }
 
+func TestAMessageWithAddressesBeyondASCII(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, r *rig) {
+		c := r.hello(t)
+		c.do("MAIL FROM:<Jürgen@bücher.example> SMTPUTF8", "250")
+		c.do("RCPT TO:<jürgen@example.org>", "250")
+		c.do("DATA", "354")
+		c.do(hello+".", "250")
+		d := r.post.only(t)
+		if got := d.field("Return-Path"); got != "<jürgen@bücher.example>" {
+			t.Errorf("Return-Path: %s", got)
+		}
+		if got := d.field("Received"); !strings.Contains(got, " with UTF8SMTP id ") || !strings.Contains(got, " for <jürgen@example.org>;") {
+			t.Errorf("Received: %s", got)
+		}
+	})
+}
+
 func TestTheNextMessageKnowsNothingOfTheLast(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, r *rig) {
 		c := r.hello(t)

@@ -235,6 +235,31 @@ func (w *wire) open() error {
 // encrypted reports whether TLS protects the connection.
 func (w *wire) encrypted() bool { return w.secure != nil }
 
+// How long, and for how many octets, a client that was hung up on may go on
+// sending.
+const (
+	lingerTime   = 2 * time.Second
+	lingerOctets = 4 << 20
+)
+
+// linger sends what waits to be sent, says that nothing follows, and throws away
+// what the client still sends. Closed at once, TCP would answer that with a reset,
+// and the client might never see why it was hung up on.
+func (w *wire) linger() {
+	half, ok := w.net.(interface{ CloseWrite() error })
+	if !ok || w.out.Flush() != nil {
+		return
+	}
+	if w.secure != nil && w.secure.CloseWrite() != nil {
+		return
+	}
+	w.setIdle(true)
+	if half.CloseWrite() != nil || w.expect(time.Now().Add(lingerTime)) != nil {
+		return
+	}
+	_, _ = io.CopyN(io.Discard, w.net, lingerOctets) // until whatever ends it
+}
+
 // close sends what waits to be sent, and ends the connection.
 func (w *wire) close() {
 	w.mu.Lock()
