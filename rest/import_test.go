@@ -120,12 +120,12 @@ func TestAnImportMakesWhatItCanAndReportsTheRest(t *testing.T) {
 	}
 }
 
-func TestTenThousandAccountsAreImportedThroughTheClient(t *testing.T) {
+func TestThousandsOfAccountsAreImportedThroughTheClient(t *testing.T) {
 	s := newSite(t)
 	s.account(t, "user4321@example.org")
 	var text strings.Builder
-	for i := range 10_000 {
-		fmt.Fprintf(&text, "user%d@example.org:%s%s\n", i, bcryptHash, strings.Repeat(":", 100))
+	for i := range 5000 {
+		fmt.Fprintf(&text, "user%d@example.org:%s%s\n", i, bcryptHash, strings.Repeat(":", 200))
 	}
 	text.WriteString("the last line") // in the second request
 	var failed []ImportEvent
@@ -134,10 +134,10 @@ func TestTenThousandAccountsAreImportedThroughTheClient(t *testing.T) {
 			failed = append(failed, ev)
 		}
 	})
-	if err != nil || made != 9999 || bad != 2 {
+	if err != nil || made != 4999 || bad != 2 {
 		t.Errorf("%d made, %d failed: %v", made, bad, err)
 	}
-	if len(failed) != 2 || failed[0].Line != 4322 || failed[1].Line != 10_001 {
+	if len(failed) != 2 || failed[0].Line != 4322 || failed[1].Line != 5001 {
 		t.Errorf("failed: %+v", failed)
 	}
 	if requests := strings.Count(s.log.String(), "accounts imported"); requests < 2 {
@@ -150,7 +150,7 @@ func TestTenThousandAccountsAreImportedThroughTheClient(t *testing.T) {
 		}
 		n++
 	}
-	if n != 10_000 {
+	if n != 5000 {
 		t.Errorf("%d accounts are listed", n)
 	}
 }
