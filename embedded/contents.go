@@ -12,8 +12,10 @@ import (
 )
 
 // contents are mailbox.Contents. A content is its parts and, written last, its
-// commit record: without one there is no content. All of it goes to the log
-// without a sync; the Add that lists it makes it durable.
+// commit record: without one there is no content. A small one for one maildrop,
+// which is most mail, is in the record itself: one value to write, to read and
+// to remove. All of it goes to the log without a sync; the Add that lists it
+// makes it durable.
 type contents struct {
 	store *Store
 	puts  keyedLock[mailbox.MessageID]
@@ -86,10 +88,11 @@ func (c *contents) record(ctx context.Context, id mailbox.MessageID) (r record, 
 	return c.recordOf(id)
 }
 
-// recordOf is record for a caller that has entered.
+// recordOf is record for a caller that has entered. What is inline is left out.
 func (c *contents) recordOf(id mailbox.MessageID) (r record, found bool, err error) {
 	found, err = c.store.get(contentKey(id), func(value []byte) (err error) {
 		r, err = decodeRecord(value)
+		r.inline = nil
 		return err
 	})
 	return r, found, err
@@ -158,13 +161,18 @@ func (w *writer) part(ctx context.Context, octets []byte, last bool) error {
 	if w.written == 0 {
 		b.set(watchKey(id), nil)
 	}
-	if len(octets) > 0 {
+	switch {
+	case last && w.written == 0 && len(octets) <= smallBuffer && len(w.record.drops) == 1:
+		w.record.partSize, w.record.inline = 0, octets
+		w.record.octets = int64(len(octets))
+	case len(octets) > 0:
 		b.set(partKey(id, w.written), octets)
 		w.written++ // also when this fails, for undo
 		w.record.octets += int64(len(octets))
 	}
 	if last {
-		b.set(contentKey(id), appendRecord(nil, w.record))
+		value := make([]byte, 0, len(w.record.inline)+batchOverhead)
+		b.set(contentKey(id), appendRecord(value, w.record))
 		if !w.record.expires.IsZero() {
 			b.set(contentExpiryKey(w.record.expires, id), nil)
 		}

@@ -15,12 +15,12 @@ import (
 //
 //	key                          value                    holds
 //	a  domain NUL local-part     route                    what an address leads to
-//	c  id                        content record           the commit record of a content
-//	p  id part#                  octets                   a part of a content
+//	c  id                        content record           the commit record of a content, or all of a small one
+//	p  id part#                  octets                   a part of a larger content
 //	w  id                        -                        content on watch: perhaps nobody lists it
 //	h  drop                      maildrop head            the generation of its rows, and how many died in it
 //	m  drop generation id        row                      a line of a maildrop listing
-//	r  day drop id               -                        a removal: an addition that comes late is refused
+//	r  day drop id               -                        a removal, which refuses an addition that comes late
 //	e  time m drop id            -                        when a line of a listing expires
 //	e  time c id                 -                        when a content expires
 //
@@ -90,11 +90,11 @@ func rowKey(drop mailbox.MaildropID, generation uint32, id mailbox.MessageID) []
 	return appendID(rowPrefix(drop, generation), id)
 }
 
-const removalDay = 12 * time.Hour
+const halfDay = 12 * time.Hour
 
 // dayOf is the block of removals that a time belongs to.
 func dayOf(t time.Time) uint32 {
-	return uint32(max(t.Unix(), 0) / int64(removalDay/time.Second))
+	return uint32(max(t.Unix(), 0) / int64(halfDay/time.Second))
 }
 
 func removalDayPrefix(day uint32) []byte {

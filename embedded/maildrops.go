@@ -217,7 +217,9 @@ func (m *maildrops) isListed(l *listing, id mailbox.MessageID, key []byte) (bool
 
 // wasRemoved reports whether a removal of the message is on record.
 func (m *maildrops) wasRemoved(drop mailbox.MaildropID, id mailbox.MessageID) (bool, error) {
-	for _, day := range *m.days.Load() {
+	days := *m.days.Load()
+	first, _ := slices.BinarySearch(days, dayOf(id.Time()))
+	for _, day := range days[first:] {
 		if found, err := m.store.has(removalKey(day, drop, id)); err != nil || found {
 			return found, err
 		}
@@ -269,7 +271,6 @@ func (m *maildrops) applyRemove(ctx context.Context, b *batch, l *listing, ids [
 	if err := m.load(ctx, l); err != nil {
 		return nil, err
 	}
-	day := m.openDay()
 	gone = make(map[mailbox.MessageID]bool, len(ids))
 	dying := make([]mailbox.Message, 0, len(ids))
 	for _, id := range ids {
@@ -277,7 +278,7 @@ func (m *maildrops) applyRemove(ctx context.Context, b *batch, l *listing, ids [
 			continue
 		}
 		gone[id] = true
-		b.set(removalKey(day, l.drop, id), nil)
+		b.set(removalKey(m.removalDay(id), l.drop, id), nil)
 		if message, ok := l.strike(id); ok {
 			dying = append(dying, message)
 		}
@@ -310,9 +311,12 @@ func (m *maildrops) bury(b *batch, l *listing, dying []mailbox.Message) {
 	b.set(headKey(l.drop), appendHead(nil, l.head))
 }
 
-// openDay is the day of a removal now. It is on record before the removal is.
-func (m *maildrops) openDay() uint32 {
-	day := dayOf(m.store.now())
+// removalDay is the day under which a removal now is on record: today, and for a
+// message from what the clock calls the future, its own. So a removal is never
+// of an earlier day than its message, however the clock was set, and an addition
+// need not look there.
+func (m *maildrops) removalDay(id mailbox.MessageID) uint32 {
+	day := max(dayOf(m.store.now()), dayOf(id.Time()))
 	for {
 		days := m.days.Load()
 		i, found := slices.BinarySearch(*days, day)

@@ -10,7 +10,7 @@ import (
 // What Pebble may use.
 const (
 	memTableSize = 8 << 20 // the log is cut, and a table written, this often
-	cacheSize    = 8 << 20
+	cacheSize    = 32 << 20
 	maxOpenFiles = 500
 
 	// Values of this size and more go to files of their own, which compactions

@@ -11,14 +11,11 @@ import (
 
 // Open reads the commit record. The context holds for the reading too.
 func (c *contents) Open(ctx context.Context, id mailbox.MessageID) (io.ReadCloser, error) {
-	r, found, err := c.record(ctx, id)
-	if err == nil && !found {
-		err = mailbox.ErrNotFound
-	}
-	if err != nil {
+	r := &reader{ctx: ctx, store: c.store, id: id}
+	if err := r.open(); err != nil {
 		return nil, fmt.Errorf("embedded: open %s: %w", id, err)
 	}
-	return &reader{ctx: ctx, store: c.store, id: id, record: r}, nil
+	return r, nil
 }
 
 // A reader reads a content part by part. Between parts it holds nothing of the
@@ -33,6 +30,26 @@ type reader struct {
 	buf    *buffer // of the current part
 	unread []byte  // what is left of it
 	err    error
+}
+
+// open reads the commit record, and a small content with it.
+func (r *reader) open() error {
+	if err := r.store.enter(r.ctx); err != nil {
+		return err
+	}
+	defer r.store.leave()
+	found, err := r.store.get(contentKey(r.id), func(value []byte) (err error) {
+		r.record, err = decodeRecord(value)
+		if len(r.record.inline) > 0 {
+			r.keep(r.record.inline)
+			r.record.inline = nil
+		}
+		return err
+	})
+	if err == nil && !found {
+		err = mailbox.ErrNotFound
+	}
+	return err
 }
 
 func (r *reader) Read(p []byte) (int, error) {
@@ -90,8 +107,7 @@ func (r *reader) load() error {
 		if len(value) != size {
 			return fmt.Errorf("%d octets instead of %d: %w", len(value), size, errCorrupt)
 		}
-		r.grow(size)
-		r.unread = r.buf.octets[:copy(r.buf.octets, value)]
+		r.keep(value)
 		return nil
 	})
 	if err == nil && !found {
@@ -103,15 +119,15 @@ func (r *reader) load() error {
 	return err
 }
 
-// grow makes room for a part.
-func (r *reader) grow(size int) {
-	if r.buf != nil && len(r.buf.octets) >= size {
-		return
+// keep copies what is to be read next.
+func (r *reader) keep(octets []byte) {
+	if r.buf == nil || len(r.buf.octets) < len(octets) {
+		if r.buf != nil {
+			r.buf.free()
+		}
+		r.buf = takeBuffer(len(octets))
 	}
-	if r.buf != nil {
-		r.buf.free()
-	}
-	r.buf = takeBuffer(size)
+	r.unread = r.buf.octets[:copy(r.buf.octets, octets)]
 }
 
 // Close frees the buffer.

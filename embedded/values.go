@@ -22,13 +22,17 @@ const (
 // A record is the commit record of a content.
 type record struct {
 	octets   int64
-	partSize int // of every part but the last
+	partSize int // of every part but the last; 0: the content is in the record
 	expires  time.Time
 	drops    []mailbox.MaildropID // those that still need it
+	inline   []byte               // the content, where it is here
 }
 
 // parts is how many parts the content has.
 func (r record) parts() uint32 {
+	if r.partSize == 0 {
+		return 0
+	}
 	return uint32((r.octets + int64(r.partSize) - 1) / int64(r.partSize))
 }
 
@@ -46,9 +50,10 @@ func appendRecord(b []byte, r record) []byte {
 	for _, drop := range r.drops {
 		b = append(b, drop[:]...)
 	}
-	return b
+	return append(b, r.inline...)
 }
 
+// decodeRecord reads what appendRecord wrote. What is inline is still b's.
 func decodeRecord(b []byte) (r record, err error) {
 	d := decoder{rest: b}
 	d.form(contentForm)
@@ -60,7 +65,13 @@ func decodeRecord(b []byte) (r record, err error) {
 	for i := range r.drops {
 		copy(r.drops[i][:], d.octets(len(r.drops[i])))
 	}
-	if d.err == nil && (r.partSize == 0 || r.octets/int64(r.partSize) >= math.MaxUint32) {
+	switch {
+	case d.err != nil:
+	case r.partSize == 0 && r.octets > int64(len(d.rest)):
+		d.fail("too short")
+	case r.partSize == 0:
+		r.inline = d.octets(int(r.octets))
+	case r.octets/int64(r.partSize) >= math.MaxUint32:
 		d.fail("parts")
 	}
 	return r, d.end("content record")
