@@ -114,7 +114,7 @@ func (s maildropsSuite) addedAgain(t *testing.T) {
 	s.add(t, e[1])
 	s.add(t, e[0], e[0], e[2])
 	s.lists(t, drop, messages...)
-	s.remove(t, drop, s.list(t, drop)[1])
+	s.remove(t, drop, s.nth(t, drop, 1))
 	s.lists(t, drop, messages[0], messages[2])
 }
 
@@ -180,7 +180,7 @@ func (s maildropsSuite) removed(t *testing.T) {
 				s.add(t, entries(drop, m)...)
 			}
 			for _, i := range []int{3, 0, 4, 1, 1, 1, 0} { // the middle, the first, the last, …
-				s.remove(t, drop, named(s.list(t, drop)[i]))
+				s.remove(t, drop, named(s.nth(t, drop, i)))
 				want = slices.Delete(want, i, i+1)
 				s.lists(t, drop, want...)
 			}
@@ -193,7 +193,7 @@ func (s maildropsSuite) removedAgain(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			drop, messages := newDrop(), newMessages(4)
 			s.add(t, entries(drop, messages...)...)
-			m := named(s.list(t, drop)[1])
+			m := named(s.nth(t, drop, 1))
 			s.remove(t, drop, m, m)
 			later := newMessages(2)
 			s.add(t, entries(drop, later...)...)
@@ -239,7 +239,7 @@ func (s maildropsSuite) addedLate(t *testing.T) {
 			drop, messages := newDrop(), newMessages(3)
 			e := entries(drop, messages...)
 			s.add(t, e...)
-			s.remove(t, drop, named(s.list(t, drop)[1]))
+			s.remove(t, drop, named(s.nth(t, drop, 1)))
 			s.add(t, e[1])
 			s.add(t, e...)
 			s.lists(t, drop, messages[0], messages[2])
@@ -357,6 +357,7 @@ func (s maildropsSuite) only(t *testing.T, drop mailbox.MaildropID, m mailbox.Me
 func (s maildropsSuite) frozen(t *testing.T) {
 	drop, messages := newDrop(), newMessages(8)
 	s.add(t, entries(drop, messages[1:5]...)...)
+	s.lists(t, drop, messages[1:5]...)
 	held := s.list(t, drop)
 	before := slices.Clone(held)
 	s.remove(t, drop, held[1], held[2])
@@ -396,7 +397,7 @@ func (s maildropsSuite) expiresLater(t *testing.T) {
 	messages[1].Expires = time.Now().Add(time.Hour).Truncate(time.Second)
 	s.add(t, entries(drop, messages...)...)
 	s.lists(t, drop, messages...)
-	s.remove(t, drop, s.list(t, drop)[1])
+	s.remove(t, drop, s.nth(t, drop, 1))
 	s.lists(t, drop, messages[0], messages[2])
 }
 
@@ -456,6 +457,16 @@ func (s maildropsSuite) list(t *testing.T, drop mailbox.MaildropID) []mailbox.Me
 		t.Errorf("List: %v", err)
 	}
 	return list
+}
+
+// nth is the message that List has at i, counted from 0.
+func (s maildropsSuite) nth(t *testing.T, drop mailbox.MaildropID, i int) mailbox.Message {
+	t.Helper()
+	list := s.list(t, drop)
+	if i >= len(list) {
+		t.Fatalf("%d messages are listed; want more than %d", len(list), i)
+	}
+	return list[i]
 }
 
 // lists checks that the maildrop has these messages in this order.

@@ -28,11 +28,14 @@ type Options struct {
 	// unless set.
 	Many int
 
-	// Writers is how many goroutines use the store at once: 8 unless set.
+	// Writers is how many goroutines use the store at once: 8 unless set. With
+	// one, the model does one thing after the other, so that what fails fails
+	// each time.
 	Writers int
 
-	// Steps is the longest history that the model makes up: 40 unless set. The
-	// number of histories is the flag -rapid.checks.
+	// Steps is the greatest number of calls in a history that the model makes
+	// up: 100 unless set. Their number on average is the flag -rapid.steps, and
+	// the number of histories the flag -rapid.checks.
 	Steps int
 }
 
@@ -41,7 +44,7 @@ func (o Options) withDefaults() Options {
 	o.Large = cmp.Or(o.Large, 5<<20)
 	o.Many = cmp.Or(o.Many, 2000)
 	o.Writers = cmp.Or(o.Writers, 8)
-	o.Steps = cmp.Or(o.Steps, 40)
+	o.Steps = cmp.Or(o.Steps, 100)
 	return o
 }
 
