@@ -18,8 +18,7 @@ type Directory interface {
 	Lookup(ctx context.Context, a mailbox.Address) (mailbox.Route, error)
 }
 
-// Options configures [Passwords]. Where a field says so, zero is a
-// default.
+// Options configures [Passwords]. Where a field says so, zero is a default.
 type Options struct {
 	Directory Directory
 	Domain    string  // completes a user name that has none
@@ -32,7 +31,7 @@ type Options struct {
 	NetworkFailures Limit // zero means 60, and one more every second
 
 	InFlight        int // attempts under way in all; 0 means 1024
-	NetworkInFlight int // attempts under way from one network; 0 means 64
+	NetworkInFlight int // attempts under way from one network; 0 means 256
 
 	Registerer prometheus.Registerer // nil means no metrics
 }
@@ -97,15 +96,17 @@ func (o Options) withDefaults() Options {
 		o.InFlight = 1024
 	}
 	if o.NetworkInFlight <= 0 {
-		o.NetworkInFlight = 64
+		o.NetworkInFlight = 256
 	}
 	return o
 }
 
 // Verify implements [Verifier]. Whether the account is still there, and its
 // password still the same, is looked up each time; a right password that was
-// checked a short while ago is not hashed again. When ctx ends, Verify returns as
-// soon as a hash that is being computed is done.
+// checked a short while ago is not hashed again. It fails with
+// mailbox.ErrUnavailable where storage does not answer or too many attempts are
+// under way, which says nothing of the account. When ctx ends, Verify returns as soon
+// as a hash that is being computed is done.
 func (p *Passwords) Verify(ctx context.Context, a Attempt) (Identity, error) {
 	began := time.Now()
 	id, how, err := p.verify(ctx, a, began)

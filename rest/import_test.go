@@ -231,9 +231,10 @@ func TestAnImportEndsWithItsClient(t *testing.T) {
 
 func TestAnImportIsBounded(t *testing.T) {
 	s := newHandler()
-	w := s.answerTo("POST", "/accounts/import", strings.Repeat("#\n", maxImport/2+1))
+	kibibyte := "#" + strings.Repeat("x", 1022) + "\n"
+	w := s.answerTo("POST", "/accounts/import", strings.Repeat(kibibyte, maxImport/1024)+"#")
 	wantProblem(t, w, http.StatusRequestEntityTooLarge, "request-too-large")
-	if events := s.importEvents(t, strings.Repeat("#\n", maxImport/2)); len(events) != 1 || !events[0].Done {
+	if events := s.importEvents(t, strings.Repeat(kibibyte, maxImport/1024)); len(events) != 1 || !events[0].Done {
 		t.Errorf("%v", events)
 	}
 	wantProblem(t, s.answerTo("POST", "/accounts/import", ""), http.StatusBadRequest, "")
