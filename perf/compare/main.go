@@ -75,7 +75,12 @@ func (c *cli) run(ctx context.Context, out, progress io.Writer) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, b.close()) }()
-	b.rounds(ctx)
+	b.play(ctx, b.steps())
+	if c.BareStore != nil && ctx.Err() == nil {
+		if err := b.bareStore(ctx); err != nil {
+			b.result.Failures = append(b.result.Failures, err.Error())
+		}
+	}
 	path, err := b.result.Save(c.Out)
 	if err != nil {
 		return err
@@ -105,7 +110,9 @@ type contender struct {
 	kind     peer.Kind
 	settings peer.Settings
 	server   *peer.Server // that runs through all rounds
-	filled   bool         // its store for the start-up time is
+
+	read, large bool // what several steps need was prepared
+	filled      bool // the store for the start-up time was
 }
 
 func newBench(ctx context.Context, c *cli, progress io.Writer) (*bench, error) {

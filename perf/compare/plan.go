@@ -33,34 +33,30 @@ const (
 func plan(c *cli) []step {
 	var steps []step
 	for _, n := range []int{1, 32} {
-		steps = append(steps, deliver(fmt.Sprintf("LMTP delivery, 4 KiB, %d connections", n), n, true, false),
-			deliver(fmt.Sprintf("SMTP delivery, 4 KiB, %d connections", n), n, false, false))
-	}
-	steps = append(steps, deliver("SMTP delivery, 4 KiB, 32 connections, pipelined", 32, false, true))
-	for i, n := range []int{8, 32} {
-		steps = append(steps, sessions(n, i == 0))
+		steps = append(steps, deliver("LMTP", n, false), deliver("SMTP", n, false))
 	}
 	steps = append(steps,
-		logins(fmt.Sprintf("login + STAT, %d messages, 1 connection", c.Large), 1, large, c.Large),
-		logins(fmt.Sprintf("login + STAT, %d messages, 8 connections", c.Large), 8, large, c.Large),
-		logins("login + STAT, empty maildrop, 1 connection", 1, empty, 0),
+		deliver("SMTP", 32, true),
+		sessions(8),
+		sessions(32),
+		logins(1, large, c.Large),
+		logins(8, large, c.Large),
+		logins(1, empty, 0),
 		loginsAfterChurn(c.Churn),
 		retrieve(),
 		removal(c.Large),
 		memory(c.Sessions),
 		startUp(c.Messages),
 	)
-	steps[firstOf(steps, "login + STAT")].prepare = fillLarge
 	return steps
 }
 
-func firstOf(steps []step, prefix string) int {
-	for i, s := range steps {
-		if len(s.name) >= len(prefix) && s.name[:len(prefix)] == prefix {
-			return i
-		}
+// counted names a number of connections.
+func counted(n int) string {
+	if n == 1 {
+		return "1 connection"
 	}
-	panic("no step " + prefix)
+	return fmt.Sprintf("%d connections", n)
 }
 
 func pop3(s *peer.Server) bool { return s.Name != "postfix" }
@@ -87,7 +83,12 @@ func (b *bench) fill(ctx context.Context, s *peer.Server, d scenario.Deliver) er
 	return err
 }
 
-func deliver(name string, connections int, lmtp, pipelined bool) step {
+func deliver(protocol string, connections int, pipelined bool) step {
+	lmtp := protocol == "LMTP"
+	name := fmt.Sprintf("%s delivery, 4 KiB, %s", protocol, counted(connections))
+	if pipelined {
+		name += ", pipelined"
+	}
 	addr := func(s *peer.Server) string {
 		if lmtp {
 			return s.LMTP
@@ -122,48 +123,72 @@ func deliver(name string, connections int, lmtp, pipelined bool) step {
 	}
 }
 
-// sessions reads whole maildrops; the first of its steps fills them.
-func sessions(connections int, fills bool) step {
-	s := step{
-		name: fmt.Sprintf("POP3 session of %d × 4 KiB, %d connections", letters, connections),
+// sessions reads whole maildrops.
+func sessions(connections int) step {
+	return step{
+		name:    fmt.Sprintf("POP3 session of %d × 4 KiB, %s", letters, counted(connections)),
+		prepare: func(ctx context.Context, b *bench, c *contender) error { return once(ctx, &c.read, b, c, fillReaders) },
 		run: func(ctx context.Context, b *bench, c *contender) ([]figure, error) {
 			r, err := measure(ctx, c, scenario.Session{Load: b.timed(b.load(c.server.POP3, connections, readers, spread)), Messages: letters})
 			return speed(r, "sessions"), err
 		},
 	}
-	if fills {
-		s.prepare = func(ctx context.Context, b *bench, c *contender) error {
-			l := b.load("", 8, readers, spread)
-			l.Count = spread * letters
-			if err := b.fill(ctx, c.server, scenario.Deliver{Load: l, Size: small}); err != nil {
-				return err
-			}
-			l = b.load(c.server.POP3, 8, readers, spread)
-			l.Count = spread // each has logged in once
-			_, err := measure(ctx, c, scenario.Session{Load: l, Messages: letters})
-			return err
-		}
+}
+
+// once does what several steps need before they run.
+func once(ctx context.Context, done *bool, b *bench, c *contender, prepare func(context.Context, *bench, *contender) error) error {
+	if *done {
+		return nil
+	}
+	*done = true
+	return prepare(ctx, b, c)
+}
+
+// fillReaders gives every reader its letters and logs each in for the first time.
+func fillReaders(ctx context.Context, b *bench, c *contender) error {
+	l := b.load("", 8, readers, spread)
+	l.Count = spread * letters
+	if err := b.fill(ctx, c.server, scenario.Deliver{Load: l, Size: small}); err != nil {
+		return err
+	}
+	l = b.load(c.server.POP3, 8, readers, spread)
+	l.Count = spread
+	_, err := measure(ctx, c, scenario.Session{Load: l, Messages: letters})
+	return err
+}
+
+func logins(connections, user, messages int) step {
+	s := step{
+		name: fmt.Sprintf("login + STAT, %d messages, %s", messages, counted(connections)),
+		run: func(ctx context.Context, b *bench, c *contender) ([]figure, error) {
+			r, err := b.login(ctx, c, connections, user, messages)
+			return speed(r, "logins"), err
+		},
+	}
+	if user == large {
+		s.prepare = func(ctx context.Context, b *bench, c *contender) error { return once(ctx, &c.large, b, c, fillLarge) }
 	}
 	return s
 }
 
-func logins(name string, connections, user, expect int) step {
-	return step{
-		name: name,
-		run: func(ctx context.Context, b *bench, c *contender) ([]figure, error) {
-			return b.logins(ctx, c, connections, user, expect)
-		},
-	}
+func (b *bench) login(ctx context.Context, c *contender, connections, user, expect int) (scenario.Result, error) {
+	return measure(ctx, c, scenario.Login{Load: b.timed(b.load(c.server.POP3, connections, user, 1)), Expect: expect})
 }
 
-func (b *bench) logins(ctx context.Context, c *contender, connections, user, expect int) ([]figure, error) {
-	r, err := measure(ctx, c, scenario.Login{Load: b.timed(b.load(c.server.POP3, connections, user, 1)), Expect: expect})
-	return speed(r, "logins"), err
-}
-
-// loginsAfterChurn compares with the step before it: an empty maildrop.
+// loginsAfterChurn compares with an empty maildrop, measured right before.
 func loginsAfterChurn(churn int) step {
-	s := logins(fmt.Sprintf("login + STAT after %d delivered and deleted, 1 connection", churn), 1, churned, 0)
+	s := step{name: fmt.Sprintf("login + STAT after %d delivered and deleted, 1 connection", churn)}
+	s.run = func(ctx context.Context, b *bench, c *contender) ([]figure, error) {
+		fresh, err := b.login(ctx, c, 1, empty, 0)
+		if err != nil {
+			return nil, err
+		}
+		worn, err := b.login(ctx, c, 1, churned, 0)
+		return append(speed(worn, "logins"),
+			figure{name: "p50, times that of an empty maildrop", better: report.Less, value: worn.P50 / fresh.P50},
+			figure{name: "server CPU, times that of an empty maildrop", better: report.Less, value: worn.ServerCPU / fresh.ServerCPU},
+		), err
+	}
 	s.takes = ours
 	s.prepare = func(ctx context.Context, b *bench, c *contender) error {
 		for left := churn; left > 0; left -= b.Large {
@@ -220,10 +245,11 @@ func fillLarge(ctx context.Context, b *bench, c *contender) error {
 	return b.fill(ctx, c.server, scenario.Deliver{Load: l, Size: small})
 }
 
-// removal empties the large maildrop and fills it again, which is measured too.
+// removal empties the large maildrop and fills it again for the next round.
 func removal(messages int) step {
 	return step{
-		name: fmt.Sprintf("DELE of %d messages, QUIT", messages),
+		name:    fmt.Sprintf("DELE of %d messages, QUIT", messages),
+		prepare: func(ctx context.Context, b *bench, c *contender) error { return once(ctx, &c.large, b, c, fillLarge) },
 		run: func(ctx context.Context, b *bench, c *contender) ([]figure, error) {
 			r, err := measure(ctx, c, scenario.Delete{Load: b.load(c.server.POP3, 1, large, 1), Expect: messages})
 			if err != nil {

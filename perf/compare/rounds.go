@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"restante/perf/peer"
@@ -32,17 +33,16 @@ type figure struct {
 	of string
 }
 
-// rounds prepares every step and takes all of them through all rounds. The order
+// steps are those of the plan that were asked for.
+func (b *bench) steps() []step {
+	return slices.DeleteFunc(plan(b.cli), func(s step) bool { return b.Only != nil && !b.Only.MatchString(s.name) })
+}
+
+// play prepares every step and takes all of them through all rounds. The order
 // of the servers turns by one each round, so that none is always the one that
 // runs behind a certain other. A server that fails a step is noted and left out
 // of that step from then on.
-func (b *bench) rounds(ctx context.Context) {
-	var steps []step
-	for _, s := range plan(b.cli) {
-		if b.Only == nil || b.Only.MatchString(s.name) {
-			steps = append(steps, s)
-		}
-	}
+func (b *bench) play(ctx context.Context, steps []step) {
 	failed := map[string]bool{}
 	each := func(s step, turn int, what string, do func(c *contender) error) {
 		for i := range b.contenders {
@@ -67,24 +67,22 @@ func (b *bench) rounds(ctx context.Context) {
 	}
 	for round := 1; round <= b.Rounds; round++ {
 		for _, s := range steps {
-			each(s, round-1, fmt.Sprintf("round %d", round), func(c *contender) error {
-				figures, err := s.run(ctx, b, c)
-				if err != nil {
-					return err
-				}
-				b.record(s.name, round, c, figures)
-				if s.after == nil {
-					return nil
-				}
-				return s.after(ctx, b, c)
-			})
+			each(s, round-1, fmt.Sprintf("round %d", round), func(c *contender) error { return b.turn(ctx, s, round, c) })
 		}
 	}
-	if b.BareStore != nil && ctx.Err() == nil {
-		if err := b.bareStore(ctx); err != nil {
-			b.result.Failures = append(b.result.Failures, err.Error())
-		}
+}
+
+// turn is one step of one server in one round.
+func (b *bench) turn(ctx context.Context, s step, round int, c *contender) error {
+	figures, err := s.run(ctx, b, c)
+	if err != nil {
+		return err
 	}
+	b.record(s.name, round, c, figures)
+	if s.after == nil {
+		return nil
+	}
+	return s.after(ctx, b, c)
 }
 
 func (s step) takesPart(server *peer.Server) bool {
@@ -110,22 +108,28 @@ func (b *bench) record(scenario string, round int, c *contender, figures []figur
 }
 
 const (
-	// calm is how much CPU all servers together may use in a look's time for the
-	// machine to count as theirs no longer: one tick, which a look may always see.
+	// calm is how much CPU all servers together may use between two looks and
+	// still count as idle: two ticks, as housekeeping may be caught by chance.
 	calm     = 20 * time.Millisecond
 	lookTime = 400 * time.Millisecond
 	patience = 60 * time.Second
 )
 
-// settle waits until every server is idle: until a queue is empty and what was
+// settle waits until every server, and any more that are given, is idle: until a queue is empty and what was
 // deferred is done, so that nobody pays for the one before. After patience it
 // goes on all the same.
-func (b *bench) settle(ctx context.Context) {
+func (b *bench) settle(ctx context.Context, more ...*peer.Server) {
 	var pids []int
+	for _, s := range more {
+		pids = append(pids, s.PIDs()...)
+	}
 	for _, c := range b.contenders {
 		if c.server != nil {
 			pids = append(pids, c.server.PIDs()...)
 		}
+	}
+	if len(pids) == 0 {
+		return
 	}
 	last := time.Duration(-1)
 	for deadline := time.Now().Add(patience); time.Now().Before(deadline); {

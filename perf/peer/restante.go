@@ -24,38 +24,63 @@ func Build(ctx context.Context, dir string) (string, error) {
 // startRestante serves on an embedded store with its own defaults; only the
 // ports, the domain and the accounts are ours.
 func startRestante(ctx context.Context, s Settings) (*Server, error) {
-	if s.Binary == "" {
-		return nil, errors.New("restante: no binary was built")
-	}
-	ports, err := freePorts(8)
-	if err != nil {
-		return nil, err
-	}
-	data := filepath.Join(s.Dir, "data")
-	log := filepath.Join(s.Dir, "restante.log")
-	if err := os.MkdirAll(s.Dir, 0o755); err != nil {
-		return nil, err
-	}
-	server := &Server{Name: "restante", SMTP: ports[0], LMTP: ports[1], POP3: ports[2], log: log}
-	server.Version = firstLine(ctx, s.Binary, "version")
 	start := time.Now()
-	server.process, err = launch(log, s.Binary, "serve", "--data", data, "--domain", Domain,
-		"--smtp", ports[0], "--lmtp", ports[1], "--pop3", ports[2], "--admin", ports[3],
-		"--http", ports[4], "--pop3s", ports[5], "--submission", ports[6], "--submissions", ports[7])
+	server, admin, err := launchRestante(ctx, s)
 	if err != nil {
 		return nil, err
 	}
 	if err := server.await(ctx, start); err != nil {
 		return nil, errors.Join(err, server.Stop())
 	}
-	if err := importAccounts(ctx, s, data, ports[3]); err != nil {
+	if err := importAccounts(ctx, s, admin); err != nil {
 		return nil, errors.Join(err, server.Stop())
 	}
 	return server, nil
 }
 
+// KillAtStart starts Restante on what is in its directory and kills it so long
+// after, most likely before it is ready: a crash while it mends an earlier one.
+func KillAtStart(ctx context.Context, s Settings, after time.Duration) error {
+	server, _, err := launchRestante(ctx, s)
+	if err != nil {
+		return err
+	}
+	select {
+	case <-time.After(after):
+	case <-ctx.Done():
+	case <-server.Exited():
+		return fmt.Errorf("restante ended by itself: %v; it said: %s", server.process.err, tail(server.log))
+	}
+	return server.Kill()
+}
+
+// launchRestante starts the program and waits for nothing.
+func launchRestante(ctx context.Context, s Settings) (server *Server, admin string, err error) {
+	if s.Binary == "" {
+		return nil, "", errors.New("restante: no binary was built")
+	}
+	ports, err := freePorts(4)
+	if err != nil {
+		return nil, "", err
+	}
+	if err := os.MkdirAll(s.Dir, 0o755); err != nil {
+		return nil, "", err
+	}
+	server = &Server{
+		Name: "restante", Version: firstLine(ctx, s.Binary, "version"),
+		SMTP: ports[0], LMTP: ports[1], POP3: ports[2], log: filepath.Join(s.Dir, "restante.log"),
+	}
+	server.process, err = launch(server.log, s.Binary, "serve", "--data", dataOf(s), "--domain", Domain,
+		"--smtp", ports[0], "--lmtp", ports[1], "--pop3", ports[2], "--admin", ports[3],
+		"--pop3s", "off", "--submission", "off", "--submissions", "off")
+	return server, ports[3], err
+}
+
+// dataOf is where the store is.
+func dataOf(s Settings) string { return filepath.Join(s.Dir, "data") }
+
 // importAccounts makes the users, once in the life of a data directory.
-func importAccounts(ctx context.Context, s Settings, data, admin string) error {
+func importAccounts(ctx context.Context, s Settings, admin string) error {
 	file := filepath.Join(s.Dir, "accounts")
 	if _, err := os.Stat(file); err == nil {
 		return nil
@@ -68,7 +93,7 @@ func importAccounts(ctx context.Context, s Settings, data, admin string) error {
 	if err := os.WriteFile(draft, []byte(lines.String()), 0o600); err != nil {
 		return err
 	}
-	out, err := exec.CommandContext(ctx, s.Binary, "account", "import", draft, "--admin", admin, "--data", data).CombinedOutput()
+	out, err := exec.CommandContext(ctx, s.Binary, "account", "import", draft, "--admin", admin, "--data", dataOf(s)).CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("import accounts: %w: %s", err, out)
 	}

@@ -21,6 +21,7 @@ type Loopback struct {
 
 // Run copies until the load's end. It adds the figure "MiB/s".
 func (l Loopback) Run(ctx context.Context) (*Tally, error) {
+	l.Connections = 1
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
@@ -30,7 +31,6 @@ func (l Loopback) Run(ctx context.Context) (*Tally, error) {
 	defer stop()
 	sent := make(chan error, 1)
 	go func() { sent <- l.serve(ctx, listener) }()
-	l.Connections = 1
 	t, err := drive(ctx, l.Load, func(int) worker { return &copier{size: l.Size, addr: listener.Addr().String()} })
 	cancel()
 	if e := <-sent; err == nil {

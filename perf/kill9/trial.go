@@ -1,0 +1,155 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+	"time"
+
+	"restante/perf/peer"
+)
+
+// Settings are how a trial goes.
+type settings struct {
+	Rounds     int           `default:"100" help:"How often the server is killed under load."`
+	Load       time.Duration `default:"1s" help:"The kill comes at a random moment of this time."`
+	Deliverers int           `default:"6" help:"Connections that deliver, SMTP and LMTP in turn."`
+	Fetchers   int           `default:"3" help:"POP3 clients that fetch and delete."`
+	Maildrops  int           `default:"8" help:"Number of maildrops."`
+	Backlog    int           `default:"2000" help:"Messages to leave after each round; what is above is deleted."`
+	Seed       uint64        `help:"Seed of the random choices, 0 for a new one."`
+}
+
+// A trial kills one server again and again.
+type trial struct {
+	settings
+	kind     peer.Kind
+	peer     peer.Settings
+	progress io.Writer
+	ledger   *ledger
+	seed     uint64
+	choices  *rand.Rand // used by one goroutine, which seeds the others
+	sequence atomic.Uint64
+}
+
+func newTrial(s settings, kind peer.Kind, at peer.Settings, progress io.Writer) *trial {
+	t := &trial{settings: s, kind: kind, peer: at, progress: progress, ledger: newLedger(), seed: s.Seed}
+	for t.seed == 0 {
+		t.seed = rand.Uint64()
+	}
+	t.choices = rand.New(rand.NewPCG(t.seed, 9))
+	t.peer.Users = s.Maildrops
+	return t
+}
+
+func (t *trial) random() *rand.Rand { return rand.New(rand.NewPCG(t.choices.Uint64(), 9)) }
+
+// run does all rounds on one data directory, and verifies once more after an
+// orderly stop. It ends at the first round that shows a fault; the error then
+// says so, and the faults are in the ledger.
+func (t *trial) run(ctx context.Context) error {
+	for round := 1; round <= t.Rounds; round++ {
+		if err := t.round(ctx, round); err != nil {
+			return fmt.Errorf("round %d: %w", round, err)
+		}
+	}
+	for range 2 {
+		if err := t.rest(ctx); err != nil {
+			return fmt.Errorf("after the last round: %w", err)
+		}
+	}
+	return nil
+}
+
+// round starts the server, verifies what it has, loads it and kills it.
+func (t *trial) round(ctx context.Context, round int) error {
+	if t.kind.Name == "restante" && round > 1 && t.choices.IntN(4) == 0 {
+		if err := peer.KillAtStart(ctx, t.peer, time.Duration(t.choices.IntN(150))*time.Millisecond); err != nil {
+			return err
+		}
+	}
+	server, err := t.kind.Start(ctx, t.peer)
+	if err != nil {
+		return err
+	}
+	if err := t.verify(ctx, server); err != nil {
+		return errors.Join(err, server.Stop())
+	}
+	before := t.ledger.stats
+	load := t.start(ctx, server)
+	select {
+	case <-time.After(time.Duration(t.choices.Int64N(int64(t.Load)))):
+	case <-ctx.Done():
+	}
+	load.killed.Store(true)
+	err = server.Kill()
+	load.end()
+	now := t.ledger.stats
+	t.say("round %d: ready in %v, %d kept, %d removed, %d unanswered, %d refused; %d verified in all", round, server.Ready.Round(time.Millisecond),
+		now.Kept-before.Kept, now.Removed-before.Removed, now.Unknown-before.Unknown, now.Refused-before.Refused, now.Verified)
+	return errors.Join(err, t.verdict(), ctx.Err())
+}
+
+// rest starts the server, verifies and stops it in order.
+func (t *trial) rest(ctx context.Context) error {
+	server, err := t.kind.Start(ctx, t.peer)
+	if err != nil {
+		return err
+	}
+	return errors.Join(t.verify(ctx, server), server.Stop())
+}
+
+// verify reads every message of every maildrop, and deletes some of those above
+// the backlog.
+func (t *trial) verify(ctx context.Context, server *peer.Server) error {
+	for drop := range t.Maildrops {
+		r, err := openReader(ctx, t.ledger, server.POP3, drop, true)
+		if err != nil {
+			return fmt.Errorf("verify maildrop %d: %w", drop, err)
+		}
+		t.ledger.settled(drop, r.due, r.listing())
+		excess := len(r.numbers) - t.Backlog/t.Maildrops
+		if err := r.remove(func() bool { return t.choices.IntN(len(r.numbers)) < excess }); err != nil {
+			return fmt.Errorf("trim maildrop %d: %w", drop, err)
+		}
+	}
+	return t.verdict()
+}
+
+// errFaults tells that the server contradicted itself.
+var errFaults = errors.New("the server broke its word")
+
+func (t *trial) verdict() error {
+	t.ledger.mu.Lock()
+	defer t.ledger.mu.Unlock()
+	if len(t.ledger.faults) > 0 {
+		return fmt.Errorf("%w: %s", errFaults, t.ledger.faults[0])
+	}
+	return nil
+}
+
+// keep writes what is needed to look into a failure beside the server's data.
+func (t *trial) keep(cause error) error {
+	evidence := struct {
+		Cause    string   `json:"cause"`
+		Seed     uint64   `json:"seed"`
+		Settings settings `json:"settings"`
+		Faults   []string `json:"faults"`
+		Stats    stats    `json:"stats"`
+	}{cause.Error(), t.seed, t.settings, t.ledger.faults, t.ledger.stats}
+	raw, err := json.MarshalIndent(evidence, "", " ")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(t.peer.Dir, "evidence.json"), append(raw, '\n'), 0o644)
+}
+
+func (t *trial) say(format string, args ...any) {
+	_, _ = fmt.Fprintf(t.progress, format+"\n", args...)
+}
