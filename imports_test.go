@@ -23,7 +23,7 @@ var allowed = map[string][]string{
 	"internal/session": {},
 	"pop3":             {"mailbox", "auth", "internal/dotline", "internal/session"},
 	"smtp":             {"mailbox", "auth", "internal/dotline", "internal/session"},
-	"rest":             {"mailbox", "auth"},
+	"rest":             {"mailbox", "auth", "internal/session"},
 	"embedded":         {"mailbox"},
 	"app":              {"mailbox", "auth", "pop3", "smtp", "rest", "embedded"},
 	"cmd/restante":     {"app", "rest"},

@@ -2,9 +2,10 @@ package rest
 
 import (
 	"context"
-	"crypto/rand"
 	"net/http"
 	"time"
+
+	"restante/internal/session"
 )
 
 type requestKey struct{}
@@ -12,7 +13,7 @@ type requestKey struct{}
 // withRequestID names a request, for its lines in the log and for an answer that
 // an operator wants to find there.
 func withRequestID(r *http.Request) *http.Request {
-	return r.WithContext(context.WithValue(r.Context(), requestKey{}, rand.Text()[:10]))
+	return r.WithContext(context.WithValue(r.Context(), requestKey{}, session.NewID()))
 }
 
 func requestID(ctx context.Context) string {
