@@ -84,13 +84,35 @@ func TestADeliveryIsTwoWritesHoweverManyReceiveIt(t *testing.T) {
 	}
 }
 
+// A recorder keeps what Put was told.
+type recorder struct {
+	mailbox.Contents
+	put []mailbox.Content
+}
+
+func (s *recorder) Put(ctx context.Context, c mailbox.Content, r io.Reader) (int64, error) {
+	s.put = append(s.put, c)
+	return s.Contents.Put(ctx, c, r)
+}
+
+// record makes the contents of stores keep what Put was told.
+func record(stores *mailboxtest.Stores) *recorder {
+	r := &recorder{Contents: stores.Contents}
+	stores.Contents = r
+	return r
+}
+
 func TestARecipientNamedTwiceReceivesOnce(t *testing.T) {
 	stores := mailboxtest.Memory()
+	contents := record(&stores)
 	env, content := recipients(2), mailboxtest.Message(200)
 	env.Recipients = append(env.Recipients, env.Recipients[1], env.Recipients[0])
 	m, err := stores.Deliveries().Deliver(t.Context(), env, bytes.NewReader(content))
 	if err != nil {
 		t.Fatal(err)
+	}
+	if n := len(contents.put[0].Maildrops); n != 2 {
+		t.Errorf("the content is kept for %d maildrops; want 2", n)
 	}
 	for _, r := range env.Recipients[:2] {
 		if list := listed(t, stores, r.Maildrop, content); len(list) != 1 {
@@ -130,17 +152,6 @@ func TestAClientThatBreaksOffDeliversNothing(t *testing.T) {
 	}
 }
 
-// expiries keeps what Put was told.
-type expiries struct {
-	mailbox.Contents
-	got []time.Time
-}
-
-func (s *expiries) Put(ctx context.Context, c mailbox.Content, r io.Reader) (int64, error) {
-	s.got = append(s.got, c.Expires)
-	return s.Contents.Put(ctx, c, r)
-}
-
 func TestContentLivesAsLongAsTheLastRecipient(t *testing.T) {
 	soon, later := time.Now().Add(time.Hour), time.Now().Add(2*time.Hour)
 	for name, c := range map[string]struct {
@@ -157,16 +168,15 @@ func TestContentLivesAsLongAsTheLastRecipient(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			stores := mailboxtest.Memory()
-			contents := &expiries{Contents: stores.Contents}
-			stores.Contents = contents
+			contents := record(&stores)
 			env := recipients(len(c.recipients))
 			for i, at := range c.recipients {
 				env.Recipients[i].Expires = at
 			}
 			content := mailboxtest.Message(200)
 			m, err := stores.Deliveries().Deliver(t.Context(), env, bytes.NewReader(content))
-			if err != nil || !m.Expires.Equal(c.want) || len(contents.got) != 1 || !contents.got[0].Equal(c.want) {
-				t.Errorf("delivered %v, %v; content expires %v; want %v", m, err, contents.got, c.want)
+			if err != nil || !m.Expires.Equal(c.want) || len(contents.put) != 1 || !contents.put[0].Expires.Equal(c.want) {
+				t.Errorf("delivered %v, %v; content put is %v; want it to expire %v", m, err, contents.put, c.want)
 			}
 			for i, r := range env.Recipients {
 				if list := listed(t, stores, r.Maildrop, content); len(list) != 1 || !list[0].Expires.Equal(c.recipients[i]) {
@@ -262,8 +272,7 @@ func TestADeliveryWhoseListingFailedIsTakenBack(t *testing.T) {
 				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 				defer cancel()
 				f := mailboxtest.Faulty(mailboxtest.Memory(), mailboxtest.Nth(2, fault))
-				ids := &keptIDs{Contents: f.Contents}
-				f.Contents = ids
+				contents := record(&f.Stores)
 				env, content := recipients(3), mailboxtest.Message(200)
 				if _, err := f.Deliveries().Deliver(ctx, env, bytes.NewReader(content)); !errors.Is(err, mailbox.ErrUnavailable) {
 					t.Fatalf("Deliver = %v; want ErrUnavailable", err)
@@ -273,23 +282,12 @@ func TestADeliveryWhoseListingFailedIsTakenBack(t *testing.T) {
 						t.Errorf("%s has %v; the repeat will arrive beside it", r.Address, list)
 					}
 				}
-				if _, err := f.Intact.Contents.Open(t.Context(), ids.last); !errors.Is(err, mailbox.ErrNotFound) {
+				if _, err := f.Intact.Contents.Open(t.Context(), contents.put[0].ID); !errors.Is(err, mailbox.ErrNotFound) {
 					t.Errorf("its content is left behind: %v", err)
 				}
 			})
 		})
 	}
-}
-
-// keptIDs remembers the id that was put last.
-type keptIDs struct {
-	mailbox.Contents
-	last mailbox.MessageID
-}
-
-func (s *keptIDs) Put(ctx context.Context, c mailbox.Content, r io.Reader) (int64, error) {
-	s.last = c.ID
-	return s.Contents.Put(ctx, c, r)
 }
 
 func TestADeliveryEndsSoonAfterItsContextThoughTheStoreHangs(t *testing.T) {
