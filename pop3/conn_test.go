@@ -15,6 +15,12 @@ import (
 type tape struct {
 	io.Reader
 	bytes.Buffer
+	writes int
+}
+
+func (t *tape) Write(p []byte) (int, error) {
+	t.writes++
+	return t.Buffer.Write(p)
 }
 
 func (t *tape) Read(p []byte) (int, error)       { return t.Reader.Read(p) }
@@ -46,6 +52,39 @@ func TestHowOctetsAreSplitDoesNotMatter(t *testing.T) {
 	if !strings.HasSuffix(whole, "+OK 2 69\r\n+OK bye\r\n") || len(d.updates) != 1 {
 		t.Errorf("the session ends with\n%s\nand %d updates", whole, len(d.updates))
 	}
+}
+
+func TestAReplyIsOneWrite(t *testing.T) {
+	lines := append(loggedIn[:2:2], "STAT", "UIDL", "RETR 1", "RETR 1", "TOP 2 1", "DELE 1", "QUIT")
+	in := strings.Join(lines, "\r\n") + "\r\n"
+	s := New(Options{Backend: newLibrary(100), InsecureAuth: true, Log: quiet})
+
+	single := &tape{Reader: &byLine{lines}}
+	newConn(s, single, false).serve()
+	if want := 1 + len(lines); single.writes != want {
+		t.Errorf("%d commands one by one are answered in %d writes, want %d", len(lines), single.writes, want)
+	}
+	// All at once there is the greeting, and then as few writes as 8 KiB allow.
+	together := &tape{Reader: strings.NewReader(in)}
+	newConn(s, together, false).serve()
+	if together.writes > 4 {
+		t.Errorf("%d commands at once are answered in %d writes, want at most 4", len(lines), together.writes)
+	}
+	if single.String() != together.String() {
+		t.Error("the answers differ")
+	}
+}
+
+// byLine gives a line at each Read.
+type byLine struct{ lines []string }
+
+func (r *byLine) Read(p []byte) (int, error) {
+	if len(r.lines) == 0 {
+		return 0, io.EOF
+	}
+	n := copy(p, r.lines[0]+"\r\n")
+	r.lines = r.lines[1:]
+	return n, nil
 }
 
 // FuzzConn sends any octets: the connection ends, nothing panics, the output is

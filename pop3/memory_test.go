@@ -12,7 +12,7 @@ import (
 	"restante/mailbox"
 )
 
-// warehouse has one message of any size, in lines of 80 octets made as it is
+// warehouse has one message of any size, in lines made as they are
 // read.
 type warehouse struct{ octets int64 }
 
@@ -32,16 +32,13 @@ func (w warehouse) Open(context.Context, mailbox.Message) (io.ReadCloser, error)
 // textLines are without end.
 type textLines struct{ at int }
 
+const textLine = "The quick brown fox jumps over the lazy dog, again and again and again, and so.\r\n"
+
 func (l *textLines) Read(p []byte) (int, error) {
-	for i := range p {
-		switch p[i] = 'x'; l.at {
-		case 78:
-			p[i] = '\r'
-		case 79:
-			p[i] = '\n'
-			l.at = -1
-		}
-		l.at++
+	for n := 0; n < len(p); {
+		copied := copy(p[n:], textLine[l.at:])
+		n += copied
+		l.at = (l.at + copied) % len(textLine)
 	}
 	return len(p), nil
 }

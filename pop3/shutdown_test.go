@@ -7,11 +7,15 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/textproto"
 	"strings"
 	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"restante/auth"
+	"restante/mailbox"
 )
 
 // A caller is a client for tests that need more than a dialogue.
@@ -234,6 +238,45 @@ func TestShutdownEndsAPenalty(t *testing.T) {
 			t.Errorf("Shutdown took %v: %v", time.Since(began), err)
 		}
 	})
+}
+
+// The limit of commands is for the store: it does not run while the client reads.
+func TestASlowClientDoesNotUseUpTheTimeOfTheStore(t *testing.T) {
+	store := &strict{warehouse{1 << 20}}
+	options := Options{Backend: store, CommandTimeout: time.Second}
+	inBubble(t, options, func(t *testing.T, s *Server, dial func() (net.Conn, error)) {
+		c := call(t, dial)
+		c.say(loggedIn...)
+		c.say("RETR 1")
+		time.Sleep(30 * time.Second)
+		got, err := textproto.NewReader(c.in).ReadDotBytes()
+		if err != nil || len(got) < 1<<20*9/10 {
+			t.Errorf("%d octets, %v", len(got), err)
+		}
+		c.say("QUIT")
+	})
+}
+
+// strict ends a content with its context.
+type strict struct{ warehouse }
+
+func (d *strict) Login(context.Context, auth.Attempt) (Maildrop, error) { return d, nil }
+
+func (d *strict) Open(ctx context.Context, m mailbox.Message) (io.ReadCloser, error) {
+	r, err := d.warehouse.Open(ctx, m)
+	return readCloser{obedient{ctx, r}, r}, err
+}
+
+type obedient struct {
+	ctx context.Context
+	io.Reader
+}
+
+func (o obedient) Read(p []byte) (int, error) {
+	if err := o.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return o.Reader.Read(p)
 }
 
 func TestPenaltiesGrow(t *testing.T) {

@@ -126,7 +126,7 @@ func TestAClientThatStopsReadingIsDropped(t *testing.T) {
 }
 
 func TestMegabytesArriveWhole(t *testing.T) {
-	const octets = 25<<20 + 7
+	const octets = 25 << 20
 	_, dial := onLoopback(t, Options{Backend: warehouse{octets}, InsecureAuth: true})
 	c := call(t, dial)
 	c.say(loggedIn...)
@@ -228,7 +228,9 @@ func TestTheLastReplyIsNotLostToAReset(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.want("-ERR line too long")
-	c.wantEnd()
+	if rest, err := io.ReadAll(c.in); err != nil || len(rest) > 0 {
+		t.Errorf("after the last reply: %q, %v; want the end and no reset", rest, err)
+	}
 }
 
 func TestTLSOnASocket(t *testing.T) {
