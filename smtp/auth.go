@@ -18,14 +18,13 @@ func (s *session) AuthMechanisms() []string {
 	return []string{sasl.Plain, sasl.Login}
 }
 
-// Auth begins to log in (RFC 4954).
+// Auth begins to log in (RFC 4954). Nobody can do that twice, or without it begin
+// a message, so there is no transaction now.
 func (s *session) Auth(mechanism string) (sasl.Server, error) {
-	switch {
-	case s.mail != nil:
-		return nil, errNested
-	case mechanism == sasl.Plain:
+	switch mechanism {
+	case sasl.Plain:
 		return plainServer{sasl.NewPlainServer(s.login)}, nil
-	case mechanism == sasl.Login:
+	case sasl.Login:
 		return &loginServer{login: s.login}, nil
 	}
 	return nil, errMechanism

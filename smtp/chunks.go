@@ -59,7 +59,7 @@ func (c *conn) between() (more bool, err error) {
 	}
 	line, err := c.wire.line(maxCommand, true)
 	if errors.Is(err, errTooLong) {
-		c.verb = unknownVerb
+		c.verb, c.charged = unknownVerb, false
 		return false, c.reply("500 5.5.2 line too long")
 	}
 	if err != nil {
@@ -67,6 +67,7 @@ func (c *conn) between() (more bool, err error) {
 	}
 	var arg []byte
 	c.verb, arg = splitCommand(line)
+	c.charged = false
 	switch c.verb {
 	case "BDAT":
 		c.chunk, c.last, err = parseChunk(string(arg))

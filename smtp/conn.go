@@ -39,6 +39,7 @@ type conn struct {
 	upgraded bool   // another conn goes on with the wire
 
 	verb     string          // of the last command
+	charged  bool            // it has cost something of the error budget
 	path     mailbox.Address // of the last MAIL or RCPT
 	extended bool            // the client said EHLO or LHLO
 	sasl     bool            // the client's next line is not a command
@@ -93,7 +94,7 @@ func (c *conn) next() error {
 	case errors.Is(err, errTooLong) && c.sasl:
 		line = []byte("*")
 	case errors.Is(err, errTooLong):
-		c.verb = unknownVerb
+		c.verb, c.charged = unknownVerb, false
 		return c.reply("500 5.5.2 line too long")
 	case err != nil:
 		return err
@@ -119,6 +120,7 @@ func (c *conn) respond(line []byte) error {
 func (c *conn) dispatch(line []byte) error {
 	var arg []byte
 	c.verb, arg = splitCommand(line)
+	c.charged = false
 	switch {
 	case hasControl(line):
 		return c.reply("500 5.5.2 control character in a command")
@@ -390,9 +392,15 @@ func (c *conn) note(line []byte) {
 	if c.verb == "RCPT" && class != '2' {
 		c.server.metrics.refuse(enhanced(line))
 	}
-	if class != '5' {
-		return
+	if class == '5' && !c.charged {
+		c.charge()
 	}
+}
+
+// charge takes the price of a refused command from the error budget. With LMTP,
+// several replies may refuse one command.
+func (c *conn) charge() {
+	c.charged = true
 	if c.verb == "RCPT" {
 		c.wire.errors += recipientCost
 	} else {

@@ -251,6 +251,24 @@ func TestWrongRecipientsCostLittle(t *testing.T) {
 	})
 }
 
+// LMTP refuses a message once for each recipient; that is one error all the same.
+func TestAMessageRefusedForManyRecipientsIsOneError(t *testing.T) {
+	bubble(t, func(o *smtp.Options) { o.Kind, o.MaxOctets = smtp.LMTP, 10 }, func(t *testing.T, r *rig) {
+		c := r.dial(t)
+		c.do("LHLO client.example.net", "250")
+		c.do("MAIL FROM:<sender@example.net>", "250")
+		for range 50 {
+			c.do("RCPT TO:<fred@example.org>", "250")
+		}
+		c.do("DATA", "354")
+		c.send(hello + ".\r\n")
+		for range 50 {
+			c.want("552 5.3.4 <fred@example.org> ")
+		}
+		c.do("NOOP", "250")
+	})
+}
+
 func TestShutdownWakesIdleClients(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, r *rig) {
 		clients := []*client{r.dial(t), r.hello(t), r.hello(t), r.hello(t)}

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"sync"
 	"time"
 
 	"restante/internal/dotline"
@@ -25,7 +24,6 @@ type content struct {
 	octets int64     // of body so far
 	limit  int64
 	lines  io.Reader // body, settled and checked
-	buffer *bufio.Reader
 
 	err   error     // why the client's side failed
 	cut   error     // why the body cannot be read any further
@@ -36,19 +34,25 @@ type content struct {
 	cancel   context.CancelCauseFunc
 }
 
-var buffers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, 4<<10) }}
-
 // newContent is the message in body behind trace. The context it returns ends
-// when the store makes no progress for the given patience. The caller must call
-// close.
-func newContent(ctx context.Context, trace []byte, body io.Reader, limit int64, patience time.Duration) (*content, context.Context) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	c := &content{trace: trace, body: body, limit: limit, patience: patience, cancel: cancel}
-	c.buffer = buffers.Get().(*bufio.Reader)
-	c.buffer.Reset(dotline.NewReader(meter{c}))
-	c.lines = &header{src: c.buffer}
-	c.watch = time.AfterFunc(patience, func() { cancel(errStalled) })
+// when the store makes no progress for a while. The caller must call close.
+func (w *wire) newContent(trace []byte, body io.Reader) (*content, context.Context) {
+	ctx, cancel := context.WithCancelCause(w.ctx)
+	o := &w.server.opts
+	c := &content{trace: trace, body: body, limit: o.MaxOctets, patience: o.StoreTimeout, cancel: cancel}
+	c.lines = &header{src: w.lineBuffer(dotline.NewReader(meter{c}))}
+	c.watch = time.AfterFunc(c.patience, func() { cancel(errStalled) })
 	return c, ctx
+}
+
+// lineBuffer is a buffer before r. The messages of a wire share it; those of
+// several wires must not, in case a store goes on reading what it has given up.
+func (w *wire) lineBuffer(r io.Reader) *bufio.Reader {
+	if w.lines == nil {
+		w.lines = bufio.NewReaderSize(nil, lineSize)
+	}
+	w.lines.Reset(r)
+	return w.lines
 }
 
 // Read is what the store calls.
@@ -90,13 +94,10 @@ func (c *content) drain() error {
 	return err
 }
 
-// close ends the context and gives back what the content borrowed. Nothing may
-// read it afterwards.
+// close ends the context.
 func (c *content) close() {
 	c.watch.Stop()
 	c.cancel(nil)
-	c.buffer.Reset(nil)
-	buffers.Put(c.buffer)
 }
 
 // A meter counts the body and bounds it.

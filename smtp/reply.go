@@ -45,8 +45,6 @@ func (k Kind) notLocal() *gosmtp.SMTPError {
 func (s *session) status(err error) (reply *gosmtp.SMTPError, expected bool) {
 	id := " (" + s.wire.id + ")"
 	switch {
-	case errors.As(err, &reply):
-		return reply, true
 	case errors.Is(err, mailbox.ErrNotFound):
 		return errNoPerson, true
 	case errors.Is(err, mailbox.ErrNotLocal):

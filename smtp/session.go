@@ -52,7 +52,7 @@ func (s *session) Mail(_ string, opts *gosmtp.MailOptions) (err error) {
 		return errUTF8Sender
 	}
 	if err := s.mayUse(from); err != nil {
-		return s.refuse(err)
+		return err
 	}
 	s.mail = &transaction{utf8: opts.UTF8, known: make(map[mailbox.MaildropID]bool), trace: trace{
 		helo:     s.client.Hostname(),
@@ -87,7 +87,7 @@ func (s *session) mayUse(from mailbox.Address) error {
 	case errors.Is(err, mailbox.ErrNotFound), errors.Is(err, mailbox.ErrNotLocal):
 		return errNotYours
 	case err != nil:
-		return fmt.Errorf("resolve sender %s: %w", from, err)
+		return s.refuse(fmt.Errorf("resolve sender %s: %w", from, err))
 	}
 	mine := func(r mailbox.Recipient) bool { return r.Maildrop == s.identity.Maildrop }
 	if !slices.ContainsFunc(behind, mine) {
@@ -138,7 +138,7 @@ func (s *session) Data(io.Reader) (err error) {
 	defer s.guard(&err)
 	t, begun := s.mail, time.Now()
 	t.trace.at = begun
-	c, ctx := newContent(s.wire.ctx, t.trace.fields(), s.conn.content(), s.server.opts.MaxOctets, s.server.opts.StoreTimeout)
+	c, ctx := s.wire.newContent(t.trace.fields(), s.conn.content())
 	defer c.close()
 
 	m, err := s.server.opts.Deliverer.Deliver(ctx, mailbox.Envelope{ReversePath: t.trace.reverse, Recipients: t.recipients}, c)

@@ -386,12 +386,15 @@ func TestAMessageThatBreaksOffIsNotKept(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, nil, func(t *testing.T, r *rig) {
-				c := r.hello(t)
-				c.do("MAIL FROM:<sender@example.net>", "250")
-				c.do("RCPT TO:<fred@example.org>", "250")
-				go func() { _, _ = io.Copy(io.Discard, c.conn) }() // ends with the connection
-				c.send(sent)
-				_ = c.conn.Close()
+				near, far := newDuplex() // the server sees the end as TCP shows it
+				r.listener.conns <- far
+				go func() {
+					_, _ = io.WriteString(near, "EHLO c\r\nMAIL FROM:<>\r\nRCPT TO:<fred@example.org>\r\n"+sent)
+					_ = near.out.Close()
+				}()
+				if _, err := io.ReadAll(near); err != nil {
+					t.Fatal(err)
+				}
 				r.stop(t)
 				r.post.nothing(t)
 				if n := r.counter(t, "restante_smtp_deliveries_total", "result=broken_off"); n != 1 {

@@ -75,6 +75,7 @@ type Router interface {
 type Deliverer interface {
 	// Deliver reads content to its end. When it returns nil the message is
 	// durable and listed for every recipient. An error of content fails it.
+	// Nothing reads content after it has returned.
 	Deliver(ctx context.Context, env mailbox.Envelope, content io.Reader) (mailbox.Message, error)
 }
 

@@ -26,8 +26,9 @@ var (
 
 // Sizes of the buffers of a wire, in octets.
 const (
-	inSize  = 8 << 10
-	outSize = 4 << 10
+	inSize   = 8 << 10
+	outSize  = 4 << 10
+	lineSize = 4 << 10
 )
 
 // How much of a line that is too long is skipped before it counts as endless.
@@ -56,9 +57,9 @@ type wire struct {
 	ready  bool // the TLS handshake, if any, is done
 	in     *bufio.Reader
 	out    *bufio.Writer
+	lines  *bufio.Reader // of content; nil before the first message
 
-	wait     time.Duration // for each read of content
-	deadline time.Time     // of the command line; zero while content is read
+	deadline time.Time // of the command line; zero while content is read
 
 	errors   int // what the client has spent of its error budget
 	messages int // kept
@@ -70,7 +71,7 @@ type wire struct {
 }
 
 func newWire(s *Server, nc net.Conn, secure bool) *wire {
-	w := &wire{server: s, id: sessionid.NewID(), begun: time.Now(), net: nc, conn: nc, idle: true, wait: s.opts.DataTimeout}
+	w := &wire{server: s, id: sessionid.NewID(), begun: time.Now(), net: nc, conn: nc, idle: true}
 	w.log = s.opts.Log.With("session", w.id)
 	w.ctx, w.cancel = context.WithCancel(s.ctx)
 	if ap, err := netip.ParseAddrPort(nc.RemoteAddr().String()); err == nil {
@@ -99,7 +100,7 @@ func (i *input) Read(p []byte) (int, error) {
 	}
 	deadline := w.deadline
 	if deadline.IsZero() {
-		deadline = time.Now().Add(w.wait)
+		deadline = time.Now().Add(w.server.opts.DataTimeout)
 	}
 	if err := w.expect(deadline); err != nil {
 		return 0, err
