@@ -12,10 +12,10 @@ import (
 type Event interface{ event() }
 
 type (
-	// Delivered: the content of a message is committed, for these maildrops.
+	// Delivered says that the content of a message is committed, for these maildrops.
 	Delivered struct{ Entries []Entry }
 
-	// Expunged: messages were removed from a maildrop, by QUIT or otherwise.
+	// Expunged says that messages were removed from a maildrop, by QUIT or otherwise.
 	Expunged struct {
 		Maildrop MaildropID
 		Messages []Message

@@ -472,7 +472,7 @@ func (s contentsSuite) becomesAbsent(t *testing.T, id mailbox.MessageID) {
 func (s contentsSuite) absent(t *testing.T, id mailbox.MessageID) error {
 	got, err := readAll(t.Context(), s.store, id)
 	if !errors.Is(err, mailbox.ErrNotFound) {
-		return fmt.Errorf("%s: read %d octets, error %v; want not found", id, len(got), err)
+		return fmt.Errorf("%s: read %d octets, %s; want not found", id, len(got), outcome(err))
 	}
 	return nil
 }

@@ -110,6 +110,14 @@ type reporter interface {
 	Errorf(format string, args ...any)
 }
 
+// outcome is how a call ended, in words.
+func outcome(err error) string {
+	if err == nil {
+		return "no error"
+	}
+	return err.Error()
+}
+
 // readAll reads a content to its end and closes it.
 func readAll(ctx context.Context, store mailbox.Contents, id mailbox.MessageID) ([]byte, error) {
 	r, err := store.Open(ctx, id)

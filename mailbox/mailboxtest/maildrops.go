@@ -425,7 +425,7 @@ func (s maildropsSuite) expires(t *testing.T) {
 	within(t, s.Lifetime+s.Settle+time.Second, func() error {
 		list, err := s.store.List(t.Context(), drop)
 		if err != nil || !sameMessages(list, []mailbox.Message{messages[0], messages[2]}) {
-			return fmt.Errorf("List = %v, %v; want the two that do not expire", list, err)
+			return fmt.Errorf("listed are %v, %s; want the two that do not expire", list, outcome(err))
 		}
 		return nil
 	})

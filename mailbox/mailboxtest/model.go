@@ -330,7 +330,7 @@ func (m *model) breakOff() func() error {
 			return errors.New("a put succeeded although its reader failed")
 		}
 		if got, err := readAll(m.Context(), m.stores.Contents, c.ID); !errors.Is(err, mailbox.ErrNotFound) {
-			return fmt.Errorf("after a put that failed, %d octets could be read, %v; want not found", len(got), err)
+			return fmt.Errorf("after a put that failed, %d octets could be read, %s; want not found", len(got), outcome(err))
 		}
 		return nil
 	}
