@@ -85,6 +85,15 @@ func TestAChangedLetterIsDamaged(t *testing.T) {
 	}
 }
 
+func TestAShortLetterIsToldFromAChangedOne(t *testing.T) {
+	var w Writer
+	message := unstuff(t, w.Compose(ID{Run: 1, Seq: 2}, "a@b", "c@d", 2000).Wire)
+	_, err := check(message[:len(message)-1], 100)
+	if err == nil || !strings.Contains(err.Error(), "octets of") {
+		t.Errorf("a letter without its last octet: %v", err)
+	}
+}
+
 func TestTheHeaderIsOneThatMailReadersUnderstand(t *testing.T) {
 	var w Writer
 	message := unstuff(t, w.Compose(ID{Run: 1, Seq: 2}, "a@example.test", "b@example.test", 200).Wire)
