@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"restante/mailbox"
@@ -415,17 +416,19 @@ func TestWhatCannotBeToldIsNotDenied(t *testing.T) {
 			}
 			calls := 0
 			mailboxtest.EveryCall(t, open, func(t *testing.T, f *mailboxtest.FaultyStores) {
-				s := newSite(t, mailboxtest.Never)
-				s.Addresses = f.Addresses
-				ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
-				defer cancel()
-				err := do(ctx, s)
-				if calls++; calls == 1 {
-					return // no fault
-				}
-				if !errors.Is(err, mailbox.ErrUnavailable) || errors.Is(err, mailbox.ErrNotFound) {
-					t.Errorf("%s: %v; want ErrUnavailable", name, err)
-				}
+				synctest.Test(t, func(t *testing.T) {
+					s := newSite(t, mailboxtest.Never)
+					s.Addresses = f.Addresses
+					ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+					defer cancel()
+					err := do(ctx, s)
+					if calls++; calls == 1 {
+						return // no fault
+					}
+					if !errors.Is(err, mailbox.ErrUnavailable) || errors.Is(err, mailbox.ErrNotFound) {
+						t.Errorf("%s: %v; want ErrUnavailable", name, err)
+					}
+				})
 			})
 		})
 	}
