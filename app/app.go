@@ -226,6 +226,7 @@ func (a *App) newServer(name string, tlsConfig *tls.Config, token string) server
 		MaxOctets:      int64(c.MaxMessageSize),
 		MaxRecipients:  c.MaxRecipients,
 		MaxConnections: c.MaxConnections,
+		MaxPerNetwork:  c.MaxPerNetwork,
 		CommandTimeout: c.SMTPIdle,
 		Log:            log,
 		Registerer:     prometheus.WrapRegistererWith(prometheus.Labels{"server": name}, a.registry),

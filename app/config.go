@@ -37,7 +37,6 @@ type Config struct {
 	MaxRecipients  int           `group:"limits" default:"1000" placeholder:"N" help:"Most recipients of one message."`
 	MaxConnections int           `group:"limits" default:"2000" placeholder:"N" help:"Most connections to one listener."`
 	MaxPerNetwork  int           `group:"limits" default:"100" placeholder:"N" help:"Most connections to one listener from one IPv4 address or IPv6 /64. Loopback is not limited."`
-	MaxDeliveries  int           `group:"limits" default:"256" placeholder:"N" help:"Most messages being received at once; further ones wait."`
 	SMTPIdle       time.Duration `name:"smtp-idle" group:"limits" default:"5m" placeholder:"DURATION" help:"How long a mail client may be silent (RFC 5321 asks for 5 minutes)."`
 	POP3Idle       time.Duration `name:"pop3-idle" group:"limits" default:"10m" placeholder:"DURATION" help:"How long a logged-in user may be silent (RFC 1939 asks for at least 10 minutes)."`
 	MinFree        Size          `group:"limits" default:"128MiB" placeholder:"SIZE" help:"Refuse mail when the disk of --data has less room than this."`
@@ -102,7 +101,7 @@ func (c *Config) Validate() error {
 	}
 	for flag, n := range map[string]int64{
 		"max-message-size": int64(c.MaxMessageSize), "max-recipients": int64(c.MaxRecipients), "max-connections": int64(c.MaxConnections),
-		"max-per-network": int64(c.MaxPerNetwork), "max-deliveries": int64(c.MaxDeliveries), "smtp-idle": int64(c.SMTPIdle), "grace": int64(c.Grace),
+		"max-per-network": int64(c.MaxPerNetwork), "smtp-idle": int64(c.SMTPIdle), "grace": int64(c.Grace),
 	} {
 		if n <= 0 {
 			return fmt.Errorf("--%s must be more than nothing", flag)
