@@ -18,6 +18,8 @@ type traffic struct {
 	*trial
 	server *peer.Server
 	killed atomic.Bool
+	begun  chan struct{} // closed when the first message was acknowledged
+	once   sync.Once
 	all    sync.WaitGroup
 	cancel context.CancelFunc
 }
@@ -25,7 +27,7 @@ type traffic struct {
 // start begins to deliver and to fetch.
 func (t *trial) start(ctx context.Context, server *peer.Server) *traffic {
 	ctx, cancel := context.WithCancel(ctx)
-	f := &traffic{trial: t, server: server, cancel: cancel}
+	f := &traffic{trial: t, server: server, begun: make(chan struct{}), cancel: cancel}
 	for i := range t.Deliverers {
 		rnd := t.random()
 		f.all.Go(func() { f.deliver(ctx, i%2 == 1, rnd) })
@@ -97,6 +99,9 @@ func (f *traffic) send(c *wire.SMTP, w *letter.Writer, rnd *rand.Rand) error {
 	f.ledger.answered(letter.ID, drops, err == nil, said)
 	if said {
 		return nil
+	}
+	if err == nil {
+		f.once.Do(func() { close(f.begun) })
 	}
 	return err
 }

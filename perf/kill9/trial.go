@@ -18,7 +18,7 @@ import (
 // Settings are how a trial goes.
 type settings struct {
 	Rounds     int           `default:"100" help:"How often the server is killed under load."`
-	Load       time.Duration `default:"1s" help:"The kill comes at a random moment of this time."`
+	Load       time.Duration `default:"1s" help:"The kill comes within this time after the first acknowledgement."`
 	Deliverers int           `default:"6" help:"Connections that deliver, SMTP and LMTP in turn."`
 	Fetchers   int           `default:"3" help:"POP3 clients that fetch and delete."`
 	Maildrops  int           `default:"8" help:"Number of maildrops."`
@@ -83,10 +83,7 @@ func (t *trial) round(ctx context.Context, round int) error {
 	}
 	before := t.ledger.stats
 	load := t.start(ctx, server)
-	select {
-	case <-time.After(time.Duration(t.choices.Int64N(int64(t.Load)))):
-	case <-ctx.Done():
-	}
+	t.await(ctx, load)
 	load.killed.Store(true)
 	err = server.Kill()
 	load.end()
@@ -94,6 +91,20 @@ func (t *trial) round(ctx context.Context, round int) error {
 	t.say("round %d: ready in %v, %d kept, %d removed, %d unanswered, %d refused; %d verified in all", round, server.Ready.Round(time.Millisecond),
 		now.Kept-before.Kept, now.Removed-before.Removed, now.Unknown-before.Unknown, now.Refused-before.Refused, now.Verified)
 	return errors.Join(err, t.verdict(), ctx.Err())
+}
+
+// await is the time until the kill: random, but not before the load has begun,
+// however slow the machine is.
+func (t *trial) await(ctx context.Context, load *traffic) {
+	select {
+	case <-load.begun:
+	case <-time.After(10 * time.Second):
+	case <-ctx.Done():
+	}
+	select {
+	case <-time.After(time.Duration(t.choices.Int64N(int64(t.Load)))):
+	case <-ctx.Done():
+	}
 }
 
 // rest starts the server, verifies and stops it in order.
