@@ -46,12 +46,6 @@ func TestThePlanNamesEachScenarioOnce(t *testing.T) {
 	}
 }
 
-func TestTheMachineIsNamed(t *testing.T) {
-	if name := machine(); !strings.Contains(name, "processors") || !strings.Contains(name, "Linux") {
-		t.Errorf("the machine is %q", name)
-	}
-}
-
 // idle are contenders whose server is never asked for anything.
 func idle(names ...string) []*contender {
 	var all []*contender

@@ -13,7 +13,7 @@ import (
 	"restante/perf/wire"
 )
 
-// Traffic is the load of one round, from its start until the server is killed.
+// A traffic is the load of one round, from its start until the server is killed.
 type traffic struct {
 	*trial
 	server *peer.Server
@@ -90,13 +90,13 @@ func (f *traffic) send(c *wire.SMTP, w *letter.Writer, rnd *rand.Rand) error {
 	for _, drop := range drops {
 		m.To = append(m.To, fmt.Sprintf(peer.Pattern, drop))
 	}
-	letter := w.Compose(letter.ID{Run: f.seed, Seq: f.sequence.Add(1)}, m.From, m.To[0], size(rnd))
-	m.Data = letter.Wire
-	f.ledger.attempt(letter.ID, letter.Sum, drops)
+	sealed := w.Compose(letter.ID{Run: f.seed, Seq: f.sequence.Add(1)}, m.From, m.To[0], size(rnd))
+	m.Data = sealed.Wire
+	f.ledger.attempt(sealed.ID, sealed.Sum, drops)
 	err := c.Send(m, rnd.IntN(2) == 0)
 	var refused *wire.ReplyError
 	said := errors.As(err, &refused)
-	f.ledger.answered(letter.ID, drops, err == nil, said)
+	f.ledger.answered(sealed.ID, drops, err == nil, said)
 	if said {
 		return nil
 	}

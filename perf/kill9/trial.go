@@ -15,7 +15,7 @@ import (
 	"restante/perf/peer"
 )
 
-// Settings are how a trial goes.
+// settings are how a trial goes.
 type settings struct {
 	Rounds     int           `default:"100" help:"How often the server is killed under load."`
 	Load       time.Duration `default:"1s" help:"The kill comes within this time after the first acknowledgement."`

@@ -156,7 +156,7 @@ func launch(log string, name string, args ...string) (*process, error) {
 	defer func() { _ = out.Close() }()
 	p := &process{cmd: exec.Command(name, args...), done: make(chan struct{})}
 	p.cmd.Stdout, p.cmd.Stderr = out, out
-	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	p.cmd.SysProcAttr = apart()
 	if err := p.cmd.Start(); err != nil {
 		return nil, err
 	}

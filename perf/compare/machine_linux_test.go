@@ -1,0 +1,12 @@
+package main
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestTheMachineIsNamed(t *testing.T) {
+	if name := machine(); !strings.Contains(name, "processors") || !strings.Contains(name, "Linux") {
+		t.Errorf("the machine is %q", name)
+	}
+}
