@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	netsmtp "net/smtp"
 	"runtime"
 	"strings"
 	"sync"
@@ -94,6 +95,77 @@ func TestImplicitTLS(t *testing.T) {
 		c.do("QUIT", "221")
 		c.closed()
 	})
+}
+
+func TestShutdownWakesAClientThatHasNotBegunTLS(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, nil)
+		r.listener = newPipeListener()
+		r.serve(r.listener, true)
+		c := newClient(t, r.listener.dial())
+		synctest.Wait()
+		begun := time.Now()
+		r.stop(t)
+		c.closed()
+		if took := time.Since(begun); took != 0 {
+			t.Errorf("Shutdown took %v", took)
+		}
+	})
+}
+
+// The client of the standard library, over TCP, does what users' clients do.
+func TestTheStandardLibrarySubmitsAMessage(t *testing.T) {
+	r := newRig(t, func(o *smtp.Options) { o.Kind = smtp.Submission })
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.serve(l, false)
+	defer r.stop(t)
+	conn, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if err := conn.SetDeadline(time.Now().Add(time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	submit := func() error {
+		c, err := netsmtp.NewClient(conn, "mx.example.org")
+		if err != nil {
+			return err
+		}
+		if err := c.StartTLS(clientTLS()); err != nil {
+			return err
+		}
+		if err := c.Auth(netsmtp.PlainAuth("", "fred@example.org", "secret", "mx.example.org")); err != nil {
+			return err
+		}
+		if err := c.Mail("fred@example.org"); err != nil {
+			return err
+		}
+		if err := c.Rcpt("wilma@example.org"); err != nil {
+			return err
+		}
+		w, err := c.Data()
+		if err != nil {
+			return err
+		}
+		if _, err := io.WriteString(w, hello+".dot\r\n"); err != nil {
+			return err
+		}
+		if err := w.Close(); err != nil {
+			return err
+		}
+		return c.Quit()
+	}
+	if err := submit(); err != nil {
+		t.Fatal(err)
+	}
+	d := r.post.only(t)
+	if d.body() != hello+".dot\r\n" || !strings.Contains(d.field("Received"), " ([127.0.0.1]) by mx.example.org (Restante) with ESMTPSA id ") {
+		t.Errorf("delivered %q", d.content)
+	}
 }
 
 func TestPasswordsInClearTextNeedPermission(t *testing.T) {

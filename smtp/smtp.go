@@ -5,7 +5,8 @@
 // (RFC 6152), SMTPUTF8 (RFC 6531), CHUNKING (RFC 3030), ENHANCEDSTATUSCODES
 // (RFC 2034), DSN parameters (RFC 3461), STARTTLS (RFC 3207) and LIMITS (RFC
 // 9422); submission with AUTH PLAIN and LOGIN (RFC 6409, RFC 4954, RFC 8314);
-// and LMTP (RFC 2033).
+// and LMTP (RFC 2033). DSN parameters are checked and go no further: a message
+// that is refused is refused in the session, and no notification is ever sent.
 //
 // Parameters, replies and the order of commands are the work of
 // github.com/emersion/go-smtp. This package stands on both sides of it:
