@@ -57,10 +57,10 @@ func TestTheSuitesCatchABrokenStore(t *testing.T) {
 // A history that fails is useless while it is long.
 func TestTheModelShrinksAHistoryThatFails(t *testing.T) {
 	if name := os.Getenv(brokenEnv); name != "" {
-		mailboxtest.Options{Writers: 1}.Model(t, func(*testing.T) mailboxtest.Stores { return brokenStore(name) })
+		mailboxtest.Options{Writers: 1, Steps: 20}.Model(t, func(*testing.T) mailboxtest.Stores { return brokenStore(name) })
 		return
 	}
-	output := child(t, "lists again what is added late", "^TestTheModelShrinksAHistoryThatFails$", "-rapid.shrinktime=10s")
+	output := child(t, "lists again what is added late", "^TestTheModelShrinksAHistoryThatFails$", "-rapid.shrinktime=1m", "-rapid.seed=1")
 	if calls := strings.Count(output, "draw call"); calls < 3 || calls > 4 {
 		t.Errorf("the history has %d calls; want little more than deliver, remove and add:\n%s", calls, output)
 	}
