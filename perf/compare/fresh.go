@@ -62,26 +62,30 @@ func (b *bench) life(ctx context.Context, s *peer.Server, sessions int) ([]figur
 	l := b.load("", 8, readers, fillMaildrop)
 	l.Count = fillMessages
 	if err := b.fill(ctx, s, scenario.Deliver{Load: l, Size: small}); err != nil {
-		return nil, err
+		return figures, err
 	}
 	b.settle(ctx, s)
 	filled, err := proc.System{}.TreePSS(s.PIDs()...)
 	if err != nil {
-		return nil, err
+		return figures, err
 	}
 	figures = append(figures, resident(fmt.Sprintf("after %d messages in %d maildrops", fillMessages, fillMaildrop), filled)...)
 
 	l = b.load("", 1, heavy, 1)
 	l.Count = 1
 	if err := b.fill(ctx, s, scenario.Deliver{Load: l, Size: huge}); err != nil {
-		return nil, err
+		return figures, err
 	}
 	l = b.load(s.POP3, sessions, heavy, 1)
 	l.Duration = holdTime
+	l.Options.Timeout = 2 * time.Minute // as many processes take their time to start
 	r, err := measureServer(ctx, s, scenario.Hold{Load: l, Speed: slow})
+	if err != nil {
+		return figures, err
+	}
 	return append(figures, figure{
 		name: fmt.Sprintf("peak RSS MiB, %d sessions retrieving 25 MiB", sessions), better: report.Less, value: r.PeakRSS,
-	}), err
+	}), nil
 }
 
 func resident(when string, u proc.Usage) []figure {

@@ -109,7 +109,7 @@ func deliver(protocol string, connections int, pipelined bool) step {
 		},
 		run: func(ctx context.Context, b *bench, c *contender) ([]figure, error) {
 			r, err := run(ctx, b, c, b.timed(b.load(addr(c.server), connections, receivers, spread)))
-			return speed(r, "messages"), err
+			return speed("messages", r, err)
 		},
 		after: func(ctx context.Context, b *bench, c *contender) error {
 			b.settle(ctx) // a queue may still be handing over
@@ -130,7 +130,7 @@ func sessions(connections int) step {
 		prepare: func(ctx context.Context, b *bench, c *contender) error { return once(ctx, &c.read, b, c, fillReaders) },
 		run: func(ctx context.Context, b *bench, c *contender) ([]figure, error) {
 			r, err := measure(ctx, c, scenario.Session{Load: b.timed(b.load(c.server.POP3, connections, readers, spread)), Messages: letters})
-			return speed(r, "sessions"), err
+			return speed("sessions", r, err)
 		},
 	}
 }
@@ -162,7 +162,7 @@ func logins(connections, user, messages int) step {
 		name: fmt.Sprintf("login + STAT, %d messages, %s", messages, counted(connections)),
 		run: func(ctx context.Context, b *bench, c *contender) ([]figure, error) {
 			r, err := b.login(ctx, c, connections, user, messages)
-			return speed(r, "logins"), err
+			return speed("logins", r, err)
 		},
 	}
 	if user == large {
@@ -184,10 +184,14 @@ func loginsAfterChurn(churn int) step {
 			return nil, err
 		}
 		worn, err := b.login(ctx, c, 1, churned, 0)
-		return append(speed(worn, "logins"),
+		figures, err := speed("logins", worn, err)
+		if err != nil {
+			return nil, err
+		}
+		return append(figures,
 			figure{name: "p50, times that of an empty maildrop", better: report.Less, value: worn.P50 / fresh.P50},
 			figure{name: "server CPU, times that of an empty maildrop", better: report.Less, value: worn.ServerCPU / fresh.ServerCPU},
-		), err
+		), nil
 	}
 	s.takes = ours
 	s.prepare = func(ctx context.Context, b *bench, c *contender) error {
@@ -232,7 +236,10 @@ func retrieve() step {
 				return figures, nil
 			}
 			bare, err := scenario.Measure(ctx, "loopback", scenario.Loopback{Load: b.timed(scenario.Load{}), Size: huge})
-			return append(figures, figure{name: "MiB/s", better: report.More, value: bare.Figures["MiB/s"], of: "loopback copy"}), err
+			if err != nil {
+				return figures, err
+			}
+			return append(figures, figure{name: "MiB/s", better: report.More, value: bare.Figures["MiB/s"], of: "loopback copy"}), nil
 		},
 	}
 }

@@ -72,15 +72,13 @@ func (b *bench) play(ctx context.Context, steps []step) {
 	}
 }
 
-// turn is one step of one server in one round.
+// turn is one step of one server in one round. What it told before it failed
+// counts.
 func (b *bench) turn(ctx context.Context, s step, round int, c *contender) error {
 	figures, err := s.run(ctx, b, c)
-	if err != nil {
-		return err
-	}
 	b.record(s.name, round, c, figures)
-	if s.after == nil {
-		return nil
+	if err != nil || s.after == nil {
+		return err
 	}
 	return s.after(ctx, b, c)
 }
@@ -160,8 +158,11 @@ func measureServer(ctx context.Context, s *peer.Server, r scenario.Runner) (scen
 	return result, err
 }
 
-// speed are the figures of a load that repeats one operation.
-func speed(r scenario.Result, operations string) []figure {
+// speed are the figures of a load that repeats one operation, if it went well.
+func speed(operations string, r scenario.Result, err error) ([]figure, error) {
+	if err != nil {
+		return nil, err
+	}
 	return []figure{
 		{name: operations + "/s", better: report.More, value: r.Rate},
 		{name: "p50 ms", better: report.Less, value: r.P50},
@@ -169,5 +170,5 @@ func speed(r scenario.Result, operations string) []figure {
 		{name: "server CPU ms", better: report.Less, value: r.ServerCPU},
 		{name: "tool CPU ms", value: r.ToolCPU},
 		{name: "others' CPU share", value: r.Others},
-	}
+	}, nil
 }

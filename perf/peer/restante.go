@@ -49,7 +49,7 @@ func KillAtStart(ctx context.Context, s Settings, after time.Duration) error {
 	case <-time.After(after):
 	case <-ctx.Done():
 	case <-server.Exited():
-		return fmt.Errorf("restante ended by itself: %v; it said: %s", server.process.err, tail(server.log))
+		return server.ended()
 	}
 	return server.Kill()
 }

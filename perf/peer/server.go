@@ -141,8 +141,7 @@ func (s *Server) Exited() <-chan struct{} { return s.process.done }
 // for it.
 type process struct {
 	cmd  *exec.Cmd
-	done chan struct{}
-	err  error // valid when done
+	done chan struct{} // closed when it has ended and its state is known
 }
 
 // launch starts a program that writes what it says to the end of a file. It has
@@ -161,7 +160,7 @@ func launch(log string, name string, args ...string) (*process, error) {
 		return nil, err
 	}
 	go func() {
-		p.err = p.cmd.Wait()
+		_ = p.cmd.Wait() // ProcessState tells the same
 		close(p.done)
 	}()
 	return p, nil
@@ -204,7 +203,7 @@ func (s *Server) await(ctx context.Context, start time.Time) error {
 			}
 			select {
 			case <-s.process.done:
-				return fmt.Errorf("%s ended: %v; it said: %s", s.Name, s.process.err, tail(s.log))
+				return s.ended()
 			case <-ctx.Done():
 				return fmt.Errorf("%s at %s does not greet: %w; it said: %s", s.Name, port.addr, err, tail(s.log))
 			case <-time.After(2 * time.Millisecond):
@@ -213,6 +212,11 @@ func (s *Server) await(ctx context.Context, start time.Time) error {
 	}
 	s.Ready = time.Since(start)
 	return nil
+}
+
+// ended is the error of a server that ended by itself.
+func (s *Server) ended() error {
+	return fmt.Errorf("%s ended: %v; it said: %s", s.Name, s.process.cmd.ProcessState, tail(s.log))
 }
 
 var greeting = wire.Options{Timeout: 5 * time.Second}

@@ -5,6 +5,7 @@ package report
 import (
 	"bufio"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -32,14 +33,14 @@ func ReadLines(r io.Reader) ([]scenario.Result, error) {
 	var results []scenario.Result
 	for {
 		var one scenario.Result
-		switch err := dec.Decode(&one); err {
-		case nil:
-			results = append(results, one)
-		case io.EOF:
+		err := dec.Decode(&one)
+		if errors.Is(err, io.EOF) {
 			return results, nil
-		default:
+		}
+		if err != nil {
 			return results, fmt.Errorf("report: result %d: %w", len(results)+1, err)
 		}
+		results = append(results, one)
 	}
 }
 
