@@ -163,7 +163,7 @@ func TestTheStandardLibrarySubmitsAMessage(t *testing.T) {
 		t.Fatal(err)
 	}
 	d := r.post.only(t)
-	if d.body() != hello+".dot\r\n" || !strings.Contains(d.field("Received"), " ([127.0.0.1]) by mx.example.org (Restante) with ESMTPSA id ") {
+	if d.body() != hello+".dot\r\n" || !strings.Contains(d.field("Received"), " ([127.0.0.1]) by mx.example.org (Restante) with UTF8SMTPSA id ") {
 		t.Errorf("delivered %q", d.content)
 	}
 }

@@ -2,6 +2,7 @@ package smtp
 
 import (
 	"errors"
+	"log/slog"
 	"net"
 	"testing"
 	"time"
@@ -11,7 +12,7 @@ import (
 func TestAStopBeforeTheWaitEndsIt(t *testing.T) {
 	near, far := net.Pipe()
 	defer near.Close()
-	w := newWire(New(Options{DataTimeout: time.Second}), far, false)
+	w := newWire(New(Options{DataTimeout: time.Second, Log: slog.New(slog.DiscardHandler)}), far, false)
 	defer w.close()
 	w.stop()
 	if _, err := w.in.ReadByte(); !errors.Is(err, errStopping) {
