@@ -103,7 +103,8 @@ func (c *conn) serve() {
 func (c *conn) readLine() ([]byte, error) {
 	if !c.in.ready() {
 		if err := c.flush(); err != nil {
-			return nil, err
+			// Without %w: a write that timed out is not an idle client.
+			return nil, fmt.Errorf("write: %v", err) //nolint:errorlint
 		}
 		timeout := c.server.opts.IdleTimeout
 		if c.session.state == authorization {
@@ -244,7 +245,7 @@ func (c *conn) note(request request, r reply) {
 		return
 	}
 	switch login := request.command.name == "PASS" || request.command.name == "AUTH"; {
-	case login && r.status == positive:
+	case login && r.status == positive && c.session.state == transaction:
 		c.tally.mistakes = 0
 	case login && r.status == negative && request.refusal.status == "":
 		c.server.metrics.loginFailures.Inc()

@@ -143,11 +143,11 @@ func TestShutdownWakesIdleClientsUnderTLS(t *testing.T) {
 		}
 		synctest.Wait()
 		began := time.Now()
-		go func() {
-			c.want(goodbye)
-			c.wantEnd()
-		}()
-		if err := s.Shutdown(context.Background()); err != nil || time.Since(began) != 0 {
+		stopped := make(chan error, 1)
+		go func() { stopped <- s.Shutdown(context.Background()) }()
+		c.want(goodbye)
+		c.wantEnd()
+		if err := <-stopped; err != nil || time.Since(began) != 0 {
 			t.Errorf("Shutdown took %v: %v", time.Since(began), err)
 		}
 		if err := <-served; err != nil {
@@ -230,11 +230,11 @@ func TestShutdownEndsAPenalty(t *testing.T) {
 		}
 		synctest.Wait() // the server waits two seconds
 		began := time.Now()
-		go func() {
-			c.want(goodbye)
-			c.wantEnd()
-		}()
-		if err := s.Shutdown(context.Background()); err != nil || time.Since(began) != 0 {
+		stopped := make(chan error, 1)
+		go func() { stopped <- s.Shutdown(context.Background()) }()
+		c.want(goodbye)
+		c.wantEnd()
+		if err := <-stopped; err != nil || time.Since(began) != 0 {
 			t.Errorf("Shutdown took %v: %v", time.Since(began), err)
 		}
 	})

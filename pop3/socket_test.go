@@ -279,6 +279,28 @@ func TestTheLogSaysWhatHappenedAndNoPasswords(t *testing.T) {
 	}
 }
 
+// The same where the replies are small and many.
+func TestAClientThatAsksAndNeverReadsIsDropped(t *testing.T) {
+	log := make(records, 100)
+	_, dial := onLoopback(t, Options{
+		Backend: newLibrary(10_000), InsecureAuth: true, Log: slog.New(log), WriteTimeout: 100 * time.Millisecond,
+	})
+	c := call(t, dial)
+	c.say(loggedIn...)
+	var asking sync.WaitGroup
+	defer asking.Wait()
+	asking.Go(func() { // until the server hangs up
+		for {
+			if _, err := io.WriteString(c, "LIST\r\n"); err != nil {
+				return
+			}
+		}
+	})
+	if line := log.next(t, "INFO pop3 session"); !strings.Contains(line, "ended=lost") {
+		t.Errorf("got %s", line)
+	}
+}
+
 // bigMessage is a shelf whose first message is large.
 type bigMessage struct {
 	*shelf
