@@ -17,12 +17,13 @@ import (
 // import more, and a package its own internal ones: see refusal.
 var allowed = map[string][]string{
 	"mailbox":          {},
-	"auth":             {"mailbox"},
+	"auth":             {"mailbox", "internal/network"},
 	"internal/dotline": {},
 	"internal/script":  {},
 	"internal/session": {},
-	"pop3":             {"mailbox", "auth", "internal/dotline", "internal/session"},
-	"smtp":             {"mailbox", "auth", "internal/dotline", "internal/session"},
+	"internal/network": {},
+	"pop3":             {"mailbox", "auth", "internal/dotline", "internal/network", "internal/session"},
+	"smtp":             {"mailbox", "auth", "internal/dotline", "internal/network", "internal/session"},
 	"rest":             {"mailbox", "auth", "internal/session"},
 	"embedded":         {"mailbox"},
 	"app":              {"mailbox", "auth", "pop3", "smtp", "rest", "embedded"},

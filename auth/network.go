@@ -1,6 +1,10 @@
 package auth
 
-import "net/netip"
+import (
+	"net/netip"
+
+	customers "restante/internal/network"
+)
 
 // A network is where an attempt comes from. One customer has near to himself: an
 // IPv4 address, an IPv6 /64. With wide he may have it all, an IPv4 /24 or an IPv6
@@ -14,12 +18,11 @@ type network struct {
 // listener on something other than IP knows, form one network.
 func networkOf(a netip.Addr) network {
 	a = a.Unmap().WithZone("")
-	near, wide := 64, 48
+	wide := 48
 	if a.Is4() {
-		near, wide = 32, 24
+		wide = 24
 	}
-	n := network{loopback: a.IsLoopback()}
-	n.near, _ = a.Prefix(near) // fails only where there is no address
-	n.wide, _ = a.Prefix(wide)
+	n := network{near: customers.Subscriber(a), loopback: a.IsLoopback()}
+	n.wide, _ = a.Prefix(wide) // fails only where there is no address
 	return n
 }

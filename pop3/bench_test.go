@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"restante/auth"
+	"restante/internal/network"
 	"restante/mailbox"
 )
 
@@ -141,7 +142,7 @@ func BenchmarkListings(b *testing.B) {
 	l := newLibrary(10_000)
 	for _, verb := range []string{"UIDL", "LIST"} {
 		b.Run(verb, func(b *testing.B) {
-			s := newSession(&policy{backend: l, insecureAuth: true}, "ID", remoteAddr(&tape{}), false)
+			s := newSession(&policy{backend: l, insecureAuth: true}, "ID", network.Remote(&tape{}), false)
 			for _, line := range loggedIn {
 				s.do(context.Background(), line)
 			}

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"restante/internal/dotline"
+	"restante/internal/network"
 	ids "restante/internal/session"
 )
 
@@ -55,7 +56,7 @@ const (
 
 func newConn(s *Server, nc net.Conn, secure bool) *conn {
 	id := ids.NewID()
-	remote := remoteAddr(nc)
+	remote := network.Remote(nc)
 	return &conn{
 		server:  s,
 		nc:      nc,

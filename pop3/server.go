@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"restante/internal/network"
 )
 
 // Options say how a server behaves. Only Backend is needed; a zero means the
@@ -74,7 +76,7 @@ type Server struct {
 	mu        sync.Mutex
 	listeners map[net.Listener]struct{}
 	conns     map[*conn]net.Conn
-	networks  networks
+	networks  network.Counts
 }
 
 // New is a server that listens nowhere yet.
@@ -93,7 +95,7 @@ func New(opts Options) *Server {
 		stop:      make(chan struct{}),
 		listeners: make(map[net.Listener]struct{}),
 		conns:     make(map[*conn]net.Conn),
-		networks:  make(networks),
+		networks:  make(network.Counts),
 	}
 	s.base, s.cancel = context.WithCancel(context.Background())
 	return s
@@ -196,7 +198,7 @@ func (s *Server) admit(c *conn) bool {
 	if s.stopping() || len(s.conns) >= s.opts.MaxConnections {
 		return false
 	}
-	if !s.networks.enter(c.session.remote, s.opts.MaxPerNetwork) {
+	if !s.networks.Enter(c.session.remote, s.opts.MaxPerNetwork) {
 		return false
 	}
 	s.conns[c] = c.nc
@@ -208,7 +210,7 @@ func (s *Server) dismiss(c *conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.conns, c)
-	s.networks.leave(c.session.remote)
+	s.networks.Leave(c.session.remote)
 }
 
 // turnAway says why, as far as that takes no time.

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	gosmtp "github.com/emersion/go-smtp"
+
+	"restante/internal/network"
 )
 
 // A Server receives mail on any number of listeners, until Shutdown.
@@ -28,7 +30,7 @@ type Server struct {
 	stopping  bool
 	listeners map[net.Listener]bool
 	wires     map[*wire]bool
-	networks  networks
+	networks  network.Counts
 	empty     chan struct{} // closed when stopping and no wire is left
 }
 
@@ -38,7 +40,7 @@ func New(o Options) *Server {
 		opts:      o.withDefaults(),
 		listeners: make(map[net.Listener]bool),
 		wires:     make(map[*wire]bool),
-		networks:  make(networks),
+		networks:  make(network.Counts),
 		empty:     make(chan struct{}),
 	}
 	s.metrics = newMetrics(s.opts.Registerer)
@@ -163,17 +165,15 @@ var errCrowded = errors.New("too many connections")
 
 // register notes a wire, if there is room for one more.
 func (s *Server) register(w *wire) error {
-	network := networkOf(w.remote)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.stopping {
 		return errStopping
 	}
-	if len(s.wires) >= s.opts.MaxConnections || s.networks.full(network, s.opts.MaxPerNetwork) {
+	if len(s.wires) >= s.opts.MaxConnections || !s.networks.Enter(w.remote, s.opts.MaxPerNetwork) {
 		return errCrowded
 	}
 	s.wires[w] = true
-	s.networks.enter(network)
 	return nil
 }
 
@@ -194,7 +194,7 @@ func (s *Server) forget(w *wire) {
 		return
 	}
 	delete(s.wires, w)
-	s.networks.leave(networkOf(w.remote))
+	s.networks.Leave(w.remote)
 	s.metrics.sessions.Dec()
 	if s.stopping && len(s.wires) == 0 {
 		close(s.empty)

@@ -14,6 +14,7 @@ import (
 	"sync"
 	"time"
 
+	"restante/internal/network"
 	sessionid "restante/internal/session"
 )
 
@@ -74,9 +75,7 @@ func newWire(s *Server, nc net.Conn, secure bool) *wire {
 	w := &wire{server: s, id: sessionid.NewID(), begun: time.Now(), net: nc, conn: nc, idle: true}
 	w.log = s.opts.Log.With("session", w.id)
 	w.ctx, w.cancel = context.WithCancel(s.ctx)
-	if ap, err := netip.ParseAddrPort(nc.RemoteAddr().String()); err == nil {
-		w.remote = ap.Addr().Unmap()
-	}
+	w.remote = network.Remote(nc)
 	if secure {
 		w.secure = tls.Server(nc, s.opts.TLS)
 		w.conn = w.secure
