@@ -122,6 +122,17 @@ func (s *Server) Kill() error {
 			}
 		}
 	}
+	return s.dead(ids)
+}
+
+// dead waits until all of the killed processes are gone. The first process of a
+// tree is ours and is waited for: only then have all of its threads ended and
+// its locks and ports are free, while /proc calls it ended as soon as the first
+// thread has.
+func (s *Server) dead(ids []int) error {
+	for server := s; server != nil; server = server.behind {
+		<-server.process.done
+	}
 	for deadline := time.Now().Add(10 * time.Second); ; {
 		living, err := proc.System{}.Living(ids...)
 		if err != nil || living == 0 {
