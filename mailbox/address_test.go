@@ -84,6 +84,7 @@ func TestWhatIsNoAddressIsRefused(t *testing.T) {
 		"NUL in quotes":                      "\"fr\x00ed\"@example.org",
 		"tab in quotes":                      "\"fr\ted\"@example.org",
 		"DEL":                                "fr\x7fed@example.org",
+		"DEL in quotes":                      "\"fr\x7fed\"@example.org",
 		"CRLF and a header field":            "fred@example.org\r\nBcc: wilma@example.org",
 		"CRLF in quotes":                     "\"fred\r\nBcc: wilma\"@example.org",
 		"LF in the local-part":               "fr\ned@example.org",
