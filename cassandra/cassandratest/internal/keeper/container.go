@@ -5,11 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strconv"
 	"time"
 
+	dockercontainer "github.com/moby/moby/api/types/container"
+	"github.com/moby/moby/api/types/network"
 	"github.com/testcontainers/testcontainers-go"
 
 	"restante/cassandra/cassandratest/internal/jvm"
@@ -19,8 +22,10 @@ const (
 	image = "cassandra:5.0"
 	// The one data centre of a container, named as those of Java processes are.
 	containerDatacenter = "dc1"
-	// How long the image may take to be pulled and the node to start.
-	containerTimeout = 5 * time.Minute
+	// How long the image may take to be pulled and the container to run, and how
+	// long the node in it may take to answer.
+	pullTimeout = 3 * time.Minute
+	nodeTimeout = 2 * time.Minute
 	// How long the engine may take to remove a container.
 	removeTimeout = 30 * time.Second
 )
@@ -35,9 +40,9 @@ type container struct {
 // startContainer runs Cassandra in a container. The error wraps jvm.ErrAbsent
 // where no Docker engine answers.
 func startContainer(ctx context.Context, o order) (backend, error) {
-	ctx, cancel := context.WithTimeout(ctx, containerTimeout)
+	pull, cancel := context.WithTimeout(ctx, pullTimeout)
 	defer cancel()
-	host, err := engineHost(ctx)
+	host, err := engineHost(pull)
 	if err != nil {
 		return nil, fmt.Errorf("a Docker engine: %w", jvm.ErrAbsent)
 	}
@@ -47,26 +52,37 @@ func startContainer(ctx context.Context, o order) (backend, error) {
 	if err != nil {
 		return nil, err
 	}
+	exposed, err := network.ParsePort(fmt.Sprintf("%d/tcp", port))
+	if err != nil {
+		return nil, err
+	}
+	bindings := network.PortMap{exposed: {{HostPort: strconv.Itoa(port)}}}
+	if host.IsLoopback() {
+		bindings[exposed][0].HostIP = host // a node without passwords is nothing for the network
+	}
 	log, err := os.Create(filepath.Join(filepath.Dir(logPath(o.Dir)), "container.log"))
 	if err != nil {
 		return nil, err
 	}
-	c, err := testcontainers.Run(ctx, image,
+	c, err := testcontainers.Run(pull, image,
 		testcontainers.WithLogConsumers(logFile{log}),
-		testcontainers.WithExposedPorts(fmt.Sprintf("%d:%d/tcp", port, port)),
+		testcontainers.WithExposedPorts(exposed.String()),
+		testcontainers.WithHostConfigModifier(func(c *dockercontainer.HostConfig) { c.PortBindings = bindings }),
 		testcontainers.WithEnv(map[string]string{
 			"CASSANDRA_DC":                    containerDatacenter,
 			"CASSANDRA_RACK":                  "r1",
 			"CASSANDRA_ENDPOINT_SNITCH":       "GossipingPropertyFileSnitch",
-			"CASSANDRA_BROADCAST_RPC_ADDRESS": host,
+			"CASSANDRA_BROADCAST_RPC_ADDRESS": host.String(),
 			"MAX_HEAP_SIZE":                   "512M",
 			"HEAP_NEWSIZE":                    "128M",
 			"JVM_EXTRA_OPTS": fmt.Sprintf("-Dcassandra.native_transport_port=%d "+
 				"-Dcassandra.skip_wait_for_gossip_to_settle=0 -Dcassandra.ring_delay_ms=2000", port),
 		}))
-	b := container{c, log, net.JoinHostPort(host, strconv.Itoa(port))}
+	b := container{c, log, net.JoinHostPort(host.String(), strconv.Itoa(port))}
 	if err == nil {
-		err = jvm.AwaitCQL(ctx, b.address, nil)
+		answer, cancel := context.WithTimeout(ctx, nodeTimeout)
+		defer cancel()
+		err = jvm.AwaitCQL(answer, b.address, nil)
 	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("run %s: %w", image, err), b.close())
@@ -75,21 +91,21 @@ func startContainer(ctx context.Context, o order) (backend, error) {
 }
 
 // engineHost is the address at which ports of containers are reached.
-func engineHost(ctx context.Context) (string, error) {
+func engineHost(ctx context.Context) (netip.Addr, error) {
 	p, err := testcontainers.NewDockerProvider()
 	if err != nil {
-		return "", err
+		return netip.Addr{}, err
 	}
 	defer func() { _ = p.Close() }()
 	name, err := p.DaemonHost(ctx)
 	if err != nil {
-		return "", err
+		return netip.Addr{}, err
 	}
-	ips, err := net.DefaultResolver.LookupIP(ctx, "ip4", name)
+	ips, err := net.DefaultResolver.LookupNetIP(ctx, "ip4", name)
 	if err != nil {
-		return "", err
+		return netip.Addr{}, err
 	}
-	return ips[0].String(), nil
+	return ips[0].Unmap(), nil
 }
 
 func (c container) nodes() []Node {

@@ -20,7 +20,7 @@ import (
 const (
 	// How long a cluster may take to come up, fetching the jars included, or to
 	// wait for another process to bring it up.
-	startTimeout = 6 * time.Minute
+	startTimeout = 8 * time.Minute
 	// How long a running keeper may take to greet.
 	greetTimeout = 10 * time.Second
 	// How long a keeper may take to carry out a request: starting a node is slow.
