@@ -130,8 +130,8 @@ func (f *traffic) fetch(ctx context.Context, number int, rnd *rand.Rand) {
 	}
 }
 
-// visit is one session. It removes about half of what it lists; one in eight
-// marks messages and hangs up, which must remove none.
+// visit is one session. It removes a part of what it lists and leaves the rest
+// for the kill; one in eight marks messages and hangs up, which must remove none.
 func (f *traffic) visit(ctx context.Context, drop int, rnd *rand.Rand) error {
 	r, err := openReader(ctx, f.ledger, f.server.POP3, drop, false)
 	if err != nil {
@@ -139,7 +139,7 @@ func (f *traffic) visit(ctx context.Context, drop int, rnd *rand.Rand) error {
 	}
 	f.ledger.listed(drop, r.due, r.listing())
 	if rnd.IntN(8) > 0 {
-		return r.remove(func() bool { return rnd.IntN(2) == 0 })
+		return r.remove(func() bool { return rnd.IntN(8) == 0 })
 	}
 	for i := range r.numbers {
 		if err = r.pop3.Dele(i + 1); err != nil {
