@@ -115,34 +115,18 @@ func (s *Server) Kill() error {
 	if err != nil {
 		return err
 	}
-	for _, signal := range []syscall.Signal{syscall.SIGSTOP, syscall.SIGKILL} {
-		for _, pid := range ids {
-			if err := syscall.Kill(pid, signal); err != nil && !errors.Is(err, syscall.ESRCH) {
-				return err
-			}
+	for _, s := range []syscall.Signal{syscall.SIGSTOP, syscall.SIGKILL} {
+		if err := signal(s, ids...); err != nil {
+			return err
 		}
 	}
-	return s.dead(ids)
-}
-
-// dead waits until all of the killed processes are gone. The first process of a
-// tree is ours and is waited for: only then have all of its threads ended and
-// its locks and ports are free, while /proc calls it ended as soon as the first
-// thread has.
-func (s *Server) dead(ids []int) error {
+	// The first process of a tree is ours and is waited for: only then have all of
+	// its threads ended and its locks and ports are free, while /proc calls it
+	// ended as soon as its first thread has.
 	for server := s; server != nil; server = server.behind {
 		<-server.process.done
 	}
-	for deadline := time.Now().Add(10 * time.Second); ; {
-		living, err := proc.System{}.Living(ids...)
-		if err != nil || living == 0 {
-			return err
-		}
-		if time.Now().After(deadline) {
-			return fmt.Errorf("%s: %d processes live after SIGKILL", s.Name, living)
-		}
-		time.Sleep(time.Millisecond)
-	}
+	return gone(time.Now().Add(10*time.Second), ids)
 }
 
 // Exited is closed when the server's first process has ended.
@@ -177,22 +161,56 @@ func launch(log string, name string, args ...string) (*process, error) {
 	return p, nil
 }
 
+// stop asks the program to end, and then those of its descendants that it has
+// left behind; what still lives after patience is killed.
 func (p *process) stop(patience time.Duration) error {
-	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
+	members, err := proc.System{}.Members(p.cmd.Process.Pid)
+	if err != nil {
+		return nil // it is gone already, and whatever it had started too
+	}
+	deadline := time.Now().Add(patience)
+	if err := signal(syscall.SIGTERM, p.cmd.Process.Pid); err != nil {
 		return err
 	}
-	timer := time.NewTimer(patience)
-	defer timer.Stop()
 	select {
 	case <-p.done:
-		return nil
-	case <-timer.C:
+	case <-time.After(patience):
 	}
-	if err := syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
+	if err := signal(syscall.SIGTERM, members...); err != nil {
+		return err
+	}
+	if err := gone(deadline, members); err == nil {
+		return nil
+	}
+	if err := signal(syscall.SIGKILL, members...); err != nil {
 		return err
 	}
 	<-p.done
 	return fmt.Errorf("%s did not end within %v of SIGTERM and was killed", filepath.Base(p.cmd.Path), patience)
+}
+
+// signal sends to processes of which some may have ended.
+func signal(s syscall.Signal, pids ...int) error {
+	for _, pid := range pids {
+		if err := syscall.Kill(pid, s); err != nil && !errors.Is(err, syscall.ESRCH) {
+			return err
+		}
+	}
+	return nil
+}
+
+// gone waits until none of the processes lives.
+func gone(deadline time.Time, pids []int) error {
+	for {
+		living, err := proc.System{}.Living(pids...)
+		if err != nil || living == 0 {
+			return err
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("%d of %d processes live", living, len(pids))
+		}
+		time.Sleep(time.Millisecond)
+	}
 }
 
 // startup is how long a server may take to greet.

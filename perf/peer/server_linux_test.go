@@ -5,7 +5,9 @@ import (
 	"errors"
 	"os"
 	"testing"
+	"time"
 
+	"restante/perf/proc"
 	"restante/perf/scenario"
 	"restante/perf/wire"
 )
@@ -63,6 +65,51 @@ func okay(r scenario.Result, err error) error {
 func TestDovecotServesAndKeepsMail(t *testing.T) {
 	for _, name := range []string{"dovecot-maildir", "dovecot-sdbox"} {
 		t.Run(name, func(t *testing.T) { exercise(t, name) })
+	}
+}
+
+func TestPostfixHandsOverAndLeavesNothingRunning(t *testing.T) {
+	dir, err := TempDir("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Error(err)
+		}
+	})
+	s, err := startPostfix(t.Context(), Settings{Dir: dir})
+	if errors.Is(err, ErrNotInstalled) {
+		t.Log("postfix or dovecot is not installed, which is fine")
+		return
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	ids, err := proc.System{}.Members(s.PIDs()...)
+	if err != nil {
+		t.Error(err)
+	}
+	load := scenario.Load{Address: s.SMTP, Connections: 2, Count: 10, Users: 1, Pattern: Pattern, Password: Password}
+	if err := okay(scenario.Measure(t.Context(), "deliver", scenario.Deliver{Load: load, Size: 4096, From: Sender}, s.PIDs()...)); err != nil {
+		t.Error(err)
+	}
+	load.Address, load.Connections, load.Count = s.POP3, 1, 1
+	for deadline := time.Now().Add(30 * time.Second); ; {
+		err := okay(scenario.Measure(t.Context(), "session", scenario.Session{Load: load, Messages: 10}))
+		if err == nil {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Error("not handed over:", err)
+			break
+		}
+	}
+	if err := s.Stop(); err != nil {
+		t.Error(err)
+	}
+	if n, err := (proc.System{}).Living(ids...); n > 0 || err != nil {
+		t.Errorf("%d of %d processes live, %v", n, len(ids), err)
 	}
 }
 
