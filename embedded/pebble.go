@@ -1,6 +1,8 @@
 package embedded
 
 import (
+	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -10,7 +12,7 @@ import (
 // What Pebble may use.
 const (
 	memTableSize = 8 << 20 // the log is cut, and a table written, this often
-	cacheSize    = 32 << 20
+	cacheSize    = 8 << 20
 	maxOpenFiles = 500
 
 	// Values of this size and more go to files of their own, which compactions
@@ -26,8 +28,11 @@ func (s *Store) pebbleOptions(o Options) *pebble.Options {
 		EventListener:      s.events(),
 		FormatMajorVersion: pebble.FormatValueSeparation,
 		CacheSize:          cacheSize,
-		MemTableSize:       memTableSize,
+		MemTableSize:       o.memTableSize,
 		MaxOpenFiles:       maxOpenFiles,
+		// No writer waits for a compaction, which may never come once writing
+		// has ended. There is little to compact where bodies are apart.
+		L0StopWritesThreshold: 1000,
 	}
 	opts.Experimental.ValueSeparationPolicy = func() pebble.ValueSeparationPolicy {
 		return pebble.ValueSeparationPolicy{
@@ -63,5 +68,33 @@ func (s *Store) events() *pebble.EventListener {
 			s.log.Debug("store holds writers back", "reason", info.Reason)
 		},
 		WriteStallEnd: s.stall.end,
+		FlushEnd: func(info pebble.FlushInfo) {
+			if !s.patience.lasts(info.Err) {
+				s.guard.stop(fmt.Errorf("flush fails again and again: %w", info.Err))
+			}
+		},
 	}
+}
+
+// A patience ends when something has failed for too long without a success in
+// between: writers wait for a flush, and would wait for ever.
+type patience struct {
+	limit time.Duration
+	since atomic.Pointer[time.Time] // the first failure in a row
+}
+
+// flushPatience is how long flushes may fail.
+const flushPatience = 30 * time.Second
+
+// lasts notes an outcome, nil for a success, and reports whether there is
+// patience left.
+func (p *patience) lasts(err error) bool {
+	if err == nil {
+		p.since.Store(nil)
+		return true
+	}
+	now := time.Now()
+	p.since.CompareAndSwap(nil, &now)
+	since := p.since.Load()
+	return since == nil || now.Sub(*since) < p.limit
 }

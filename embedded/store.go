@@ -40,6 +40,9 @@ type Options struct {
 	// CachedMessages is how many lines of listings are kept in memory, at about
 	// 80 octets each. 0: 100,000.
 	CachedMessages int
+
+	memTableSize  uint64        // smaller in tests that want tables; 0: memTableSize
+	flushPatience time.Duration // shorter in tests; 0: flushPatience
 }
 
 const (
@@ -54,6 +57,7 @@ type Store struct {
 	guard     *guard
 	room      *room
 	stall     stall
+	patience  patience
 	gate      chan struct{} // a place for each writer between its first and last call of Pebble
 	log       *slog.Logger
 	now       func() time.Time
@@ -92,6 +96,9 @@ func Open(o Options) (*Store, error) {
 	o.MinFree = cmp.Or(o.MinFree, defaultMinFree)
 	o.CachedMessages = cmp.Or(o.CachedMessages, defaultCachedMessages)
 
+	o.memTableSize = cmp.Or(o.memTableSize, memTableSize)
+	o.flushPatience = cmp.Or(o.flushPatience, flushPatience)
+
 	lock, err := claim(o.FS, o.Dir)
 	if err != nil {
 		return nil, fmt.Errorf("embedded: %w", err)
@@ -105,14 +112,15 @@ func Open(o Options) (*Store, error) {
 
 func open(o Options, lock *pebble.Lock) (_ *Store, err error) {
 	s := &Store{
-		lock:    lock,
-		room:    &room{fs: o.FS, dir: o.Dir, minFree: o.MinFree, now: o.Now},
-		gate:    make(chan struct{}, maxWriters),
-		log:     o.Log,
-		now:     o.Now,
-		metrics: newMetrics(),
-		failed:  make(chan error, 1),
-		closed:  make(chan struct{}),
+		lock:     lock,
+		room:     &room{fs: o.FS, dir: o.Dir, minFree: o.MinFree, now: o.Now},
+		gate:     make(chan struct{}, maxWriters),
+		log:      o.Log,
+		now:      o.Now,
+		metrics:  newMetrics(),
+		patience: patience{limit: o.flushPatience},
+		failed:   make(chan error, 1),
+		closed:   make(chan struct{}),
 	}
 	s.guard = newGuard(o.FS, s.metrics.observeSync)
 	s.db, err = pebble.Open(o.Dir, s.pebbleOptions(o))
@@ -189,9 +197,6 @@ func (s *Store) Close() error {
 	close(s.closed)
 	s.watcher.Wait()
 	err := s.db.Close()
-	if s.guard.err() != nil {
-		err = nil // it was told already, and Pebble complains of the consequences
-	}
 	if err := errors.Join(err, s.lock.Close()); err != nil {
 		return fmt.Errorf("embedded: close: %w", err)
 	}
