@@ -1,0 +1,72 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+)
+
+// A client is a program that fetches mail.
+type client struct {
+	name string
+	// program and debianPackage are what to look for and what to install.
+	program       string
+	debianPackage string
+	// never says why the client does not know a way.
+	never map[way]string
+	// fetch does one run of the program, as at one press of its button, and
+	// returns what it has stored in that run, freed of what it is documented to
+	// add.
+	fetch func(ctx context.Context, e errand) ([][]byte, error)
+}
+
+// An errand is what a client is told.
+type errand struct {
+	way        way
+	host, port string
+	address    string
+	password   string
+	trusted    string // certificate of the server, PEM
+	keep       bool   // leave mail on the server
+	home       string // the client's; what is there stays from run to run
+}
+
+// all are the clients there are. Thunderbird's pictures go to the directory
+// shots, and whether they show the message to the table.
+func all(shots string, results *table) []client {
+	return []client{
+		{name: "curl", program: "curl", debianPackage: "curl", fetch: fetchCurl},
+		{name: "fetchmail", program: "fetchmail", debianPackage: "fetchmail", fetch: fetchFetchmail},
+		{name: "mpop", program: "mpop", debianPackage: "mpop", fetch: fetchMpop},
+		{
+			name: "getmail", program: "getmail", debianPackage: "getmail6", fetch: fetchGetmail,
+			never: map[way]string{stls: "getmail has TLS from the first octet, or none"},
+		},
+		{name: "thunderbird", program: "thunderbird", debianPackage: "thunderbird xvfb", fetch: (&bird{shots, results}).fetch},
+	}
+}
+
+// choose takes the named clients, or all.
+func choose(clients []client, names []string) ([]client, error) {
+	if len(names) == 0 {
+		return clients, nil
+	}
+	var chosen []client
+	for _, name := range names {
+		before := len(chosen)
+		for _, c := range clients {
+			if c.name == name {
+				chosen = append(chosen, c)
+			}
+		}
+		if len(chosen) == before {
+			return nil, fmt.Errorf("no client %q", name)
+		}
+	}
+	return chosen, nil
+}
+
+// account is the address that belongs to one client, way and purpose.
+func account(c client, w way, purpose, domain string) string {
+	return strings.ToLower(c.name + "-" + w.name + "-" + purpose + "@" + domain)
+}

@@ -1,0 +1,103 @@
+// Clients shows that mail programs which people use fetch their mail from
+// Restante: it starts a real server, sends it real mail with swaks by every way
+// in, and fetches that with curl, fetchmail, mpop, getmail and Thunderbird, in
+// clear text, with STLS and under TLS from the first octet. Each must take what
+// the server keeps, octet for octet, leave it there or delete it as it was told,
+// and trust no certificate but the one it was given.
+//
+//	go run ./perf/clients
+//	go run ./perf/clients --only mpop,thunderbird --out screenshots
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/alecthomas/kong"
+
+	"restante/perf/peer"
+)
+
+type cli struct {
+	Only   []string `help:"Only these clients: curl, fetchmail, mpop, getmail, thunderbird."`
+	Out    string   `help:"Directory for the screenshots (default: one made below the temporary directory)." type:"path"`
+	Binary string   `help:"A built restante, instead of building it." type:"existingfile"`
+	Temp   string   `help:"Directory for everything else (default: the system's)." type:"path"`
+}
+
+func main() {
+	var c cli
+	k := kong.Parse(&c, kong.Name("clients"), kong.Description("Fetches real mail from a real server with real mail programs."))
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	k.FatalIfErrorf(c.run(ctx, os.Stdout))
+}
+
+// errFailed tells that the table has a failure in it.
+var errFailed = errors.New("not every check passed")
+
+// run leaves its directory behind only if something has failed.
+func (c *cli) run(ctx context.Context, out io.Writer) error {
+	dir, err := os.MkdirTemp(c.Temp, "restante-clients-")
+	if err != nil {
+		return err
+	}
+	shots := c.Out
+	if shots == "" {
+		if shots, err = os.MkdirTemp(c.Temp, "restante-screenshots-"); err != nil {
+			return errors.Join(err, os.RemoveAll(dir))
+		}
+	}
+	if err := c.show(ctx, dir, shots, out); err != nil {
+		return fmt.Errorf("%w (everything is kept in %s)", err, dir)
+	}
+	return os.RemoveAll(dir)
+}
+
+// show does everything below dir and prints how it went.
+func (c *cli) show(ctx context.Context, dir, shots string, out io.Writer) (err error) {
+	results := &table{out: out, began: time.Now()}
+	clients, err := choose(all(shots, results), c.Only)
+	if err != nil {
+		return err
+	}
+	binary := c.Binary
+	if binary == "" {
+		if binary, err = peer.Build(ctx, dir); err != nil {
+			return err
+		}
+	}
+	server, err := startServer(ctx, binary, filepath.Join(dir, "server"))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, server.stop()) }()
+
+	t := &trial{server: server, dir: dir, table: results}
+	if t.strange, err = stranger(dir); err != nil {
+		return err
+	}
+	if err := t.prepare(ctx, clients); err != nil {
+		return err
+	}
+	for _, c := range clients {
+		for _, way := range ways {
+			if err := t.fetch(ctx, c, way); err != nil {
+				return err
+			}
+		}
+	}
+	t.complaints()
+	results.print()
+	if results.failed() {
+		return errFailed
+	}
+	return nil
+}
