@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"net/http/pprof"
 	"reflect"
 	"time"
 
@@ -77,6 +78,9 @@ func Admin(o AdminOptions) http.Handler {
 		ErrorHandling: promhttp.ContinueOnError,
 	})
 	mux.Handle("GET /metrics", metrics)
+	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
+	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
 	mux.HandleFunc("GET /openapi.json", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/openapi+json")
 		json.NewEncoder(w).Encode(api.OpenAPI()) //nolint:errcheck // the client is gone
