@@ -10,7 +10,7 @@ import (
 	"golang.org/x/text/secure/precis"
 )
 
-// ErrPassword: the text cannot be a password.
+// ErrPassword says that the text cannot be a password.
 var ErrPassword = errors.New("unusable password")
 
 // Longest password, in octets.

@@ -13,7 +13,7 @@ import (
 	"golang.org/x/crypto/bcrypt"
 )
 
-// ErrHash: the text is not a password hash that can be checked here.
+// ErrHash says that the text is not a password hash that can be checked here.
 var ErrHash = errors.New("unusable password hash")
 
 // Bounds on what a hash may ask for. A hash that came by import, or that was

@@ -163,7 +163,7 @@ func stream[I any](a *admin, api huma.API, op huma.Operation, timeout time.Durat
 	})
 }
 
-// changed tells the log who changed what.
+// changed tells the log what was changed at whose request.
 func (a *admin) changed(ctx context.Context, what string, address mailbox.Address) {
-	a.Log.Info(what, "session", requestID(ctx), "address", address.String())
+	a.Log.Info("changed", "what", what, "session", requestID(ctx), "address", address.String())
 }

@@ -123,7 +123,7 @@ func (c *Client) List(ctx context.Context, domain string, kinds ...string) iter.
 			yield(Account{}, err)
 			return
 		}
-		defer answer.Body.Close() //nolint:errcheck // only read
+		defer answer.Body.Close()
 		if err := eachAccount(answer.Body, func(a Account) bool { return yield(a, nil) }); err != nil {
 			yield(Account{}, fmt.Errorf("the listing is not whole: %w", err))
 		}
@@ -170,7 +170,7 @@ func (c *Client) call(ctx context.Context, method, path string, in, out any) err
 	if err != nil {
 		return err
 	}
-	defer answer.Body.Close() //nolint:errcheck // only read
+	defer answer.Body.Close()
 	if out == nil {
 		return nil
 	}
@@ -204,7 +204,7 @@ func (c *Client) send(ctx context.Context, method, path, contentType string, bod
 		return nil, fmt.Errorf("no answer from the admin interface at %s: %w", c.base(), err)
 	}
 	if answer.StatusCode >= 300 {
-		defer answer.Body.Close() //nolint:errcheck // only read
+		defer answer.Body.Close()
 		return nil, c.problem(answer)
 	}
 	return answer, nil

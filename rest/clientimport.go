@@ -86,7 +86,7 @@ func (c *Client) importBatch(ctx context.Context, batch []byte, total *importTot
 	if err != nil {
 		return err
 	}
-	defer answer.Body.Close() //nolint:errcheck // only read
+	defer answer.Body.Close()
 	for events := json.NewDecoder(answer.Body); ; {
 		var ev ImportEvent
 		if err := events.Decode(&ev); err != nil {

@@ -60,6 +60,7 @@ func ask(t *testing.T, conn net.Conn, request string) (status int, took time.Dur
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer answer.Body.Close()
 	if _, err := io.Copy(io.Discard, answer.Body); err != nil {
 		t.Fatal(err)
 	}

@@ -37,7 +37,7 @@ func BenchmarkDelivery(b *testing.B) {
 func benchmarkDelivery(b *testing.B, size int, command, content string) {
 	r := newRig(b, func(o *smtp.Options) {
 		o.Deliverer = &forgetful{}
-		o.Log = slog.New(slog.NewTextHandler(io.Discard, nil))
+		o.Log = slog.New(slog.NewTextHandler(io.Discard, nil)) //nolint:sloglint // what a log line costs is part of it
 	})
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -34,16 +34,15 @@ func (d *dataReader) Read(p []byte) (int, error) {
 	if d.state == dataEnd {
 		return 0, io.EOF
 	}
-	for n := 0; ; {
-		if len(p) == 0 {
-			return 0, nil
-		}
+	if len(p) == 0 {
+		return 0, nil
+	}
+	for {
 		if _, err := d.src.Peek(1); err != nil {
 			return 0, broken(err)
 		}
 		window, _ := d.src.Peek(d.src.Buffered()) // cannot fail: the octets are there
-		used := 0
-		n, used = d.scan(p, window)
+		n, used := d.scan(p, window)
 		_, _ = d.src.Discard(used)
 		switch {
 		case n > 0:
