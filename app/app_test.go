@@ -171,31 +171,7 @@ func TestTheFirstStartMakesAnAccountThatWorks(t *testing.T) {
 	}
 
 	h := start(t, c)
-	h.play(fmt.Sprintf(`
-on smtp
-S: 220 {{.*}}
-C: EHLO client.example
-S* 250 {{.*}}
-C: MAIL FROM:<>
-S: 250 {{.*}}
-C: RCPT TO:<user@example.org>
-S: 250 {{.*}}
-C: RCPT TO:<postmaster@example.net>
-S: 250 {{.*}}
-C: DATA
-S: 354 {{.*}}
-C: Subject: hello
-C:
-C: hello
-C: .
-S: 250 {{.*}}
-on pop3
-S: +OK {{.*}}
-C: USER user@example.org
-S: +OK {{.*}}
-C: PASS %s
-S: +OK 1 messages {{.*}}
-`, password))
+	h.play(deliver("250 {{.*}}", "user@example.org", "postmaster@example.net") + login("user@example.org", password, 1))
 	if err := h.end(); err != nil {
 		t.Fatal(err)
 	}
@@ -207,34 +183,11 @@ S: +OK 1 messages {{.*}}
 func TestMailIsThereAfterARestart(t *testing.T) {
 	c := testConfig(t)
 	h := start(t, c)
-	h.play(`
-on lmtp
-S: 220 {{.*}}
-C: LHLO front.example
-S* 250 {{.*}}
-C: MAIL FROM:<alice@elsewhere.example>
-S: 250 {{.*}}
-C: RCPT TO:<fred@example.org>
-S: 250 {{.*}}
-C: DATA
-S: 354 {{.*}}
-C: Subject: kept
-C:
-C: kept
-C: .
-S: 250 {{.*}}
-`)
+	h.play(deliver("250 {{.*}}", "fred@example.org"))
 	if err := h.end(); err != nil {
 		t.Fatal(err)
 	}
-	start(t, c).play(`
-on pop3
-S: +OK {{.*}}
-C: USER fred
-S: +OK {{.*}}
-C: PASS secret
-S: +OK 1 messages {{.*}}
-`)
+	start(t, c).play(login("fred", "secret", 1))
 }
 
 func TestASecondServerOnADirectoryIsRefused(t *testing.T) {
@@ -282,20 +235,14 @@ func TestTheAdminTokenIsForItsOwnerOnly(t *testing.T) {
 func TestAFullDiskRefusesMailAndStillHandsItOut(t *testing.T) {
 	c := testConfig(t)
 	h := start(t, c)
-	h.play(deliver("250 {{.*}}"))
+	h.play(deliver("250 {{.*}}", "fred@example.org"))
 	if err := h.end(); err != nil {
 		t.Fatal(err)
 	}
 	c.MinFree = 1 << 60
 	h = start(t, c)
-	h.play(deliver("452 4.3.1 {{.*}}"))
-	h.play(`
-on pop3
-S: +OK {{.*}}
-C: USER fred
-S: +OK {{.*}}
-C: PASS secret
-S: +OK 1 messages {{.*}}
+	h.play(deliver("452 4.3.1 {{.*}}", "fred@example.org"))
+	h.play(login("fred", "secret", 1) + `
 C: RETR 1
 S* .
 C: DELE 1
@@ -305,24 +252,20 @@ S: +OK {{.*}}
 `)
 }
 
-// deliver is a dialogue that sends a small mail to fred.
-func deliver(answer string) string {
-	return `
-on smtp
-S: 220 {{.*}}
-C: EHLO client.example
-S* 250 {{.*}}
-C: MAIL FROM:<alice@elsewhere.example>
-S: 250 {{.*}}
-C: RCPT TO:<fred@example.org>
-S: 250 {{.*}}
-C: DATA
-S: 354 {{.*}}
-C: Subject: one
-C:
-C: one
-C: .
-S: ` + answer + "\n"
+// deliver is a dialogue that sends a small mail.
+func deliver(answer string, recipients ...string) string {
+	var b strings.Builder
+	b.WriteString("on smtp\nS: 220 {{.*}}\nC: EHLO client.example\nS* 250 {{.*}}\nC: MAIL FROM:<alice@elsewhere.example>\nS: 250 {{.*}}\n")
+	for _, r := range recipients {
+		fmt.Fprintf(&b, "C: RCPT TO:<%s>\nS: 250 {{.*}}\n", r)
+	}
+	fmt.Fprintf(&b, "C: DATA\nS: 354 {{.*}}\nC: Subject: one\nC:\nC: one\nC: .\nS: %s\n", answer)
+	return b.String()
+}
+
+// login is a dialogue that begins a session and finds so many messages.
+func login(user, password string, messages int) string {
+	return fmt.Sprintf("on pop3\nS: +OK {{.*}}\nC: USER %s\nS: +OK {{.*}}\nC: PASS %s\nS: +OK %d messages {{.*}}\n", user, password, messages)
 }
 
 func TestShutdownWakesIdleClientsAndFinishesRunningData(t *testing.T) {
