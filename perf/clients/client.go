@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"strings"
 )
 
@@ -64,6 +65,20 @@ func choose(clients []client, names []string) ([]client, error) {
 		}
 	}
 	return chosen, nil
+}
+
+// versions prints what each program calls itself.
+func versions(ctx context.Context, clients []client, home string, out io.Writer) {
+	programs := []string{"swaks"}
+	for _, c := range clients {
+		programs = append(programs, c.program)
+	}
+	for _, name := range programs {
+		// Some end with a code that is not zero. That one is missing is told later.
+		text, _ := program{name: name, args: []string{"--version"}, home: home}.run(ctx)
+		line, _, _ := strings.Cut(strings.TrimSpace(string(text)), "\n")
+		fmt.Fprintf(out, "%s: %s\n", name, strings.TrimSpace(line))
+	}
 }
 
 // account is the address that belongs to one client, way and purpose.

@@ -32,14 +32,13 @@ var displayNumber = regexp.MustCompile(`(?m)^([0-9]+)$`)
 
 // startDisplay starts Xvfb with a frame buffer in dir.
 func startDisplay(ctx context.Context, dir string) (*display, error) {
-	xvfb, err := find("Xvfb", "xvfb")
-	if err != nil {
+	if err := find("Xvfb", "xvfb"); err != nil {
 		return nil, err
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
-	d, err := launch(filepath.Join(dir, "xvfb.log"), environment(dir), xvfb, "-displayfd", "1", "-nolisten", "tcp",
+	d, err := launch(filepath.Join(dir, "xvfb.log"), environment(dir), "Xvfb", "-displayfd", "1", "-nolisten", "tcp",
 		"-screen", "0", fmt.Sprintf("%dx%dx24", screenWidth, screenHeight), "-fbdir", dir)
 	if err != nil {
 		return nil, err

@@ -9,7 +9,8 @@ import (
 
 // fetchGetmail runs getmail once, with a delivery agent that puts each message
 // into a file: to a maildir it does not deliver for root. getmail stores with the
-// line ends of Unix, and adds a Delivered-To and a Received field of its own.
+// line ends of Unix, and adds a Delivered-To and a Received field of its own. It
+// also folds header lines of more than 78 octets anew; the letters have none.
 func fetchGetmail(ctx context.Context, e errand) ([][]byte, error) {
 	arrived := filepath.Join(e.home, "arrived")
 	if err := os.MkdirAll(arrived, 0o700); err != nil {

@@ -3,7 +3,11 @@
 // in, and fetches that with curl, fetchmail, mpop, getmail and Thunderbird, in
 // clear text, with STLS and under TLS from the first octet. Each must take what
 // the server keeps, octet for octet, leave it there or delete it as it was told,
-// and trust no certificate but the one it was given.
+// and trust no certificate but the one it was given. On Debian it needs
+//
+//	apt install swaks libnet-ssleay-perl curl fetchmail mpop getmail6 thunderbird xvfb
+//
+// and is run so:
 //
 //	go run ./perf/clients
 //	go run ./perf/clients --only mpop,thunderbird --out screenshots
@@ -51,14 +55,23 @@ func (c *cli) run(ctx context.Context, out io.Writer) error {
 	}
 	shots := c.Out
 	if shots == "" {
-		if shots, err = os.MkdirTemp(c.Temp, "restante-screenshots-"); err != nil {
-			return errors.Join(err, os.RemoveAll(dir))
-		}
+		shots, err = os.MkdirTemp(c.Temp, "restante-screenshots-")
+	} else {
+		err = os.MkdirAll(shots, 0o755)
 	}
-	if err := c.show(ctx, dir, shots, out); err != nil {
-		return fmt.Errorf("%w (everything is kept in %s)", err, dir)
+	if err != nil {
+		return errors.Join(err, os.RemoveAll(dir))
 	}
-	return os.RemoveAll(dir)
+	err = c.show(ctx, dir, shots, out)
+	if left, _ := os.ReadDir(shots); len(left) > 0 {
+		fmt.Fprintf(out, "\nscreenshots: %s\n", shots)
+	} else if c.Out == "" {
+		err = errors.Join(err, os.Remove(shots))
+	}
+	if err == nil || errors.Is(err, context.Canceled) {
+		return errors.Join(err, os.RemoveAll(dir))
+	}
+	return fmt.Errorf("%w (everything is kept in %s)", err, dir)
 }
 
 // show does everything below dir and prints how it went.
@@ -84,6 +97,7 @@ func (c *cli) show(ctx context.Context, dir, shots string, out io.Writer) (err e
 	if t.strange, err = stranger(dir); err != nil {
 		return err
 	}
+	versions(ctx, clients, dir, out)
 	if err := t.prepare(ctx, clients); err != nil {
 		return err
 	}

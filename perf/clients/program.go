@@ -20,14 +20,12 @@ const patience = 2 * time.Minute
 // errNotInstalled tells of a program that this machine does not have.
 var errNotInstalled = errors.New("not installed")
 
-// find is the path of a program; if there is none, the error says what to
-// install.
-func find(name, debianPackage string) (string, error) {
-	path, err := exec.LookPath(name)
-	if err != nil {
-		return "", fmt.Errorf("%s %w: apt install %s", name, errNotInstalled, debianPackage)
+// find looks for a program; if it is not there, the error says what to install.
+func find(name, debianPackages string) error {
+	if _, err := exec.LookPath(name); err != nil {
+		return fmt.Errorf("%s %w: apt install %s", name, errNotInstalled, debianPackages)
 	}
-	return path, nil
+	return nil
 }
 
 // A program is one run of somebody else's program.

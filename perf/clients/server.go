@@ -123,7 +123,7 @@ func (s *server) kept(ctx context.Context, address string) (_ maildrop, err erro
 	if err != nil {
 		return nil, err
 	}
-	defer c.Close()
+	defer func() { _ = c.Close() }() // after an error; QUIT closes too
 	if err := c.Login(address, s.password); err != nil {
 		return nil, err
 	}

@@ -64,7 +64,11 @@ func (b *bird) fetch(ctx context.Context, e errand) (_ [][]byte, err error) {
 		return nil, err
 	}
 	if len(after) > len(before) {
-		b.table.add("thunderbird", e.way.name, shown, b.look(ctx, f, e))
+		err := b.look(ctx, f, e)
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		b.table.add("thunderbird", e.way.name, shown, err)
 	}
 	if err := f.quit(ctx); err != nil {
 		return nil, err

@@ -26,6 +26,9 @@ const (
 // prepare makes the accounts and fills their maildrops with every letter. Each
 // letter also comes by every route, which is a check of its own.
 func (t *trial) prepare(ctx context.Context, clients []client) (err error) {
+	if err := find("swaks", "swaks libnet-ssleay-perl"); err != nil {
+		return err
+	}
 	if t.letters, err = compose(t.dir); err != nil {
 		return err
 	}
@@ -68,9 +71,9 @@ func (t *trial) fill(ctx context.Context, r route, number int, users []string) e
 	}
 	if r.tls != "" {
 		err := send(ctx, t.server, r, t.letters[0], []string{r.probe()}, t.dir, t.strange)
-		t.table.add("swaks", r.name, distrust, refused(err))
+		t.result(ctx, "swaks", r.name, distrust, refused(err))
 	}
-	t.table.add("swaks", r.name, octets, errs)
+	t.result(ctx, "swaks", r.name, octets, errs)
 	return ctx.Err()
 }
 
@@ -81,8 +84,8 @@ func (t *trial) fetch(ctx context.Context, c client, w way) error {
 		t.table.skip(c.name, w.name, why)
 		return nil
 	}
-	if _, err := find(c.program, c.debianPackage); err != nil {
-		t.table.add(c.name, w.name, octets, err)
+	if err := find(c.program, c.debianPackage); err != nil {
+		t.result(ctx, c.name, w.name, octets, err)
 		return nil
 	}
 	t.keeps(ctx, c, w)
@@ -95,38 +98,38 @@ func (t *trial) fetch(ctx context.Context, c client, w way) error {
 func (t *trial) keeps(ctx context.Context, c client, w way) {
 	e, err := t.errand(c, w, account(c, w, toKeep, domain))
 	if err != nil {
-		t.table.add(c.name, w.name, octets, err)
+		t.result(ctx, c.name, w.name, octets, err)
 		return
 	}
 	e.keep = true
 	before, err := t.server.kept(ctx, e.address)
 	if err != nil {
-		t.table.add(c.name, w.name, octets, err)
+		t.result(ctx, c.name, w.name, octets, err)
 		return
 	}
 	if w.encrypted() {
-		t.table.add(c.name, w.name, distrust, t.distrusts(ctx, c, e))
+		t.result(ctx, c.name, w.name, distrust, t.distrusts(ctx, c, e))
 	}
-	t.table.add(c.name, w.name, octets, t.takes(ctx, c, e, before))
+	t.result(ctx, c.name, w.name, octets, t.takes(ctx, c, e, before))
 	again, err := c.fetch(ctx, e)
 	if err == nil && len(again) > 0 {
 		err = fmt.Errorf("the second run stored %d messages", len(again))
 	}
-	t.table.add(c.name, w.name, kept, errors.Join(err, t.holds(ctx, e.address, before)))
+	t.result(ctx, c.name, w.name, kept, errors.Join(err, t.holds(ctx, e.address, before)))
 }
 
 // deletes has the client fetch and delete.
 func (t *trial) deletes(ctx context.Context, c client, w way) {
 	e, err := t.errand(c, w, account(c, w, toDelete, otherDomain))
 	if err != nil {
-		t.table.add(c.name, w.name, deleted, err)
+		t.result(ctx, c.name, w.name, deleted, err)
 		return
 	}
 	before, err := t.server.kept(ctx, e.address)
 	if err == nil {
 		err = t.takes(ctx, c, e, before)
 	}
-	t.table.add(c.name, w.name, deleted, errors.Join(err, t.holds(ctx, e.address, maildrop{})))
+	t.result(ctx, c.name, w.name, deleted, errors.Join(err, t.holds(ctx, e.address, maildrop{})))
 }
 
 // takes has the client fetch, and compares what it stored with what the server
@@ -185,6 +188,14 @@ func (t *trial) errand(c client, w way, address string) (errand, error) {
 		trusted: t.server.certificate(), home: filepath.Join(t.dir, address),
 	}
 	return e, os.MkdirAll(e.home, 0o700)
+}
+
+// result puts down a check, unless the end of ctx has cut it short: then it says
+// nothing about the client.
+func (t *trial) result(ctx context.Context, client, way string, c check, err error) {
+	if ctx.Err() == nil {
+		t.table.add(client, way, c, err)
+	}
 }
 
 // complaints puts what the server itself found wrong into the table.
