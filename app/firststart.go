@@ -59,7 +59,7 @@ func (a *App) printWelcome(user mailbox.Address, password string) {
 	if in := a.addr("smtp"); in != nil {
 		fmt.Fprintf(&b, "\nSend it a mail:\n")
 		fmt.Fprintf(&b, "  printf 'From: me@example.org\\nTo: %s\\nSubject: Hello\\n\\nHello!\\n' | curl --crlf smtp://%s --mail-from me@example.org --mail-rcpt %s -T -\n", user, in, user)
-		fmt.Fprintf(&b, "  swaks --server %s --to %s --attach-name --attach @README.md\n", in, user)
+		fmt.Fprintf(&b, "  swaks --server %s --to %s --header 'Subject: Hello'\n", in, user)
 	}
 	if out := a.addr("pop3"); out != nil {
 		fmt.Fprintf(&b, "\nRead it:\n")

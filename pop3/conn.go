@@ -45,13 +45,14 @@ type tally struct {
 
 // Why a connection ended.
 const (
-	endQuit     = "quit"
-	endIdle     = "idle"
-	endMistakes = "mistakes"
-	endShutdown = "shutdown"
-	endRefused  = "refused"
-	endLost     = "lost"
-	endPanic    = "panic"
+	endQuit      = "quit"
+	endIdle      = "idle"
+	endMistakes  = "mistakes"
+	endShutdown  = "shutdown"
+	endRefused   = "refused"
+	endLost      = "lost"
+	endHandshake = "handshake"
+	endPanic     = "panic"
 )
 
 func newConn(s *Server, nc net.Conn, secure bool) *conn {
@@ -73,7 +74,7 @@ func (c *conn) serve() {
 	defer c.survive()
 	if c.session.secure {
 		if err := c.startTLS(); err != nil {
-			c.lost(fmt.Errorf("TLS handshake: %w", err))
+			c.noTLS(err)
 			return
 		}
 	}
@@ -321,11 +322,22 @@ func (c *conn) stls() {
 	c.in.free()
 	c.in = nil
 	if err := c.startTLS(); err != nil {
-		c.lost(fmt.Errorf("TLS handshake: %w", err))
+		c.noTLS(err)
 		return
 	}
 	c.in = newLines(c.nc)
 	c.session.secured()
+}
+
+// noTLS ends a connection whose handshake failed. The reason is what an operator
+// looks for when clients do not like his certificate.
+func (c *conn) noTLS(err error) {
+	c.session.secure = false
+	c.lost(err)
+	if c.tally.ended == endLost {
+		c.tally.ended = endHandshake
+		c.log.Info("TLS handshake failed", "err", err)
+	}
 }
 
 func (c *conn) startTLS() error {
@@ -411,8 +423,8 @@ func (c *conn) end() {
 	}
 	_ = c.nc.Close()
 	t := c.tally
-	c.log.Info("pop3 session", c.attrs(
-		"ended", t.ended, "seconds", time.Since(t.began).Seconds(), "tls", c.session.secure,
+	c.log.Info("session ended", c.attrs(
+		"ended", t.ended, "duration", time.Since(t.began), "tls", c.session.secure,
 		"commands", t.commands, "messages", t.messages, "octets", t.octets, "removed", t.removed,
 	)...)
 }

@@ -117,7 +117,7 @@ func TestAClientThatStopsReadingIsDropped(t *testing.T) {
 	if line := log.next(t, "WARN message not sent whole"); !strings.Contains(line, "timeout") {
 		t.Errorf("got %s, want a timeout", line)
 	}
-	if line := log.next(t, "INFO pop3 session"); !strings.Contains(line, "ended=lost") || !strings.Contains(line, "messages=0") {
+	if line := log.next(t, "INFO session ended"); !strings.Contains(line, "ended=lost") || !strings.Contains(line, "messages=0") {
 		t.Errorf("got %s", line)
 	}
 	if len(d.updates) != 0 || d.closed != 1 {
@@ -263,7 +263,7 @@ func TestTheLogSaysWhatHappenedAndNoPasswords(t *testing.T) {
 	c.wantEnd()
 	line := log.next(t, "")
 	for _, want := range []string{
-		"INFO pop3 session [session=", "remote=127.0.0.1:", "ended=quit", "commands=8", "messages=0", "removed=1", "tls=false", "maildrop=",
+		"INFO session ended [session=", "remote=127.0.0.1:", "ended=quit", "commands=8", "messages=0", "removed=1", "tls=false", "maildrop=",
 	} {
 		if !strings.Contains(line, want) {
 			t.Errorf("%s is missing in %s", want, line)
@@ -296,7 +296,7 @@ func TestAClientThatAsksAndNeverReadsIsDropped(t *testing.T) {
 			}
 		}
 	})
-	if line := log.next(t, "INFO pop3 session"); !strings.Contains(line, "ended=lost") {
+	if line := log.next(t, "INFO session ended"); !strings.Contains(line, "ended=lost") {
 		t.Errorf("got %s", line)
 	}
 }

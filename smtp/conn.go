@@ -360,12 +360,17 @@ var (
 )
 
 // reword corrects replies of go-smtp: a command out of order is 503, not 502
-// (RFC 5321, section 4.2.4), and a parameter that is not known is 555 (section
-// 4.1.1.11).
+// (RFC 5321, section 4.2.4), a parameter that is not known is 555 (section
+// 4.1.1.11), and the greeting begins with the name of the server (section
+// 4.1.1.1).
 func (c *conn) reword(line []byte) []byte {
 	code := string(line[:min(3, len(line))])
 	envelope := c.verb == "MAIL" || c.verb == "RCPT"
 	switch {
+	case c.verb == "EHLO" || c.verb == "LHLO" || c.verb == "HELO":
+		if _, hello, ok := bytes.Cut(line, []byte("Hello ")); ok && code == "250" {
+			return fmt.Appendf(nil, "250%c%s greets %s", line[3], c.server.opts.Hostname, hello)
+		}
 	case code == "250" && c.verb == "MAIL":
 		return senderOK
 	case code == "250" && c.verb == "RCPT":

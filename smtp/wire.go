@@ -278,7 +278,7 @@ func (w *wire) close() {
 		w.log.Debug("connection lost", "err", err)
 	}
 	w.server.forget(w)
-	w.log.Info("session ended", "remote", w.net.RemoteAddr().String(), "tls", w.encrypted(),
+	w.log.Info("session ended", "remote", w.net.RemoteAddr().String(), "tls", w.encrypted() && w.ready,
 		"messages", w.messages, "duration", time.Since(w.begun))
 }
 
