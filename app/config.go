@@ -5,6 +5,7 @@ import (
 	"math"
 	"net"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -72,6 +73,7 @@ func (c *Config) Validate() error {
 	if len(c.Domains) == 0 {
 		return fmt.Errorf("--domain: at least one is needed")
 	}
+	c.Domains = slices.Clone(c.Domains) // the caller's stays as it is
 	for i, d := range c.Domains {
 		a, err := mailbox.ParseRoute("@" + d)
 		if err != nil {
