@@ -45,10 +45,12 @@ func Start(t testing.TB) *Cluster {
 func share() (*Cluster, error) {
 	shared.Lock()
 	defer shared.Unlock()
-	if c := shared.cluster; c != nil && (c.lease == nil || c.lease.Alive()) {
-		return c, nil
+	if c := shared.cluster; c != nil {
+		if c.lease == nil || c.lease.Alive() {
+			return c, nil
+		}
+		_ = c.lease.Close() // it died; a new one follows
 	}
-	// A cluster that died is followed by a new one.
 	if shared.absent != nil {
 		return nil, shared.absent
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/netip"
 	"os"
@@ -44,6 +45,7 @@ func startContainer(ctx context.Context, o order) (backend, error) {
 	defer cancel()
 	host, err := engineHost(pull)
 	if err != nil {
+		slog.Info("no Docker engine answers", "err", err)
 		return nil, fmt.Errorf("a Docker engine: %w", jvm.ErrAbsent)
 	}
 	// A driver goes to the address and port that the node announces, so these

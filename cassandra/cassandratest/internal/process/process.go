@@ -44,9 +44,6 @@ func Start(cmd *exec.Cmd) (*Process, error) {
 	return p, nil
 }
 
-// PID is the process number of the child.
-func (p *Process) PID() int { return p.cmd.Process.Pid }
-
 // Done is closed when the child has ended.
 func (p *Process) Done() <-chan struct{} { return p.done }
 
@@ -60,19 +57,16 @@ func (p *Process) Running() bool {
 	}
 }
 
-// State says how a child that is done has ended, for example "signal: killed".
-func (p *Process) State() string { return p.cmd.ProcessState.String() }
-
 // Kill ends the child at once and waits for that.
 func (p *Process) Kill() error {
 	if err := p.cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
-		return fmt.Errorf("kill process %d: %w", p.PID(), err)
+		return fmt.Errorf("kill process %d: %w", p.cmd.Process.Pid, err)
 	}
 	select {
 	case <-p.done:
 		return nil
 	case <-time.After(killWait):
-		return fmt.Errorf("process %d is still there %s after SIGKILL", p.PID(), killWait)
+		return fmt.Errorf("process %d is still there %s after SIGKILL", p.cmd.Process.Pid, killWait)
 	}
 }
 
@@ -80,7 +74,7 @@ func (p *Process) Kill() error {
 // ctx ends is killed.
 func (p *Process) Terminate(ctx context.Context) error {
 	if err := terminate(p.cmd.Process); err != nil && !errors.Is(err, os.ErrProcessDone) {
-		return fmt.Errorf("terminate process %d: %w", p.PID(), err)
+		return fmt.Errorf("terminate process %d: %w", p.cmd.Process.Pid, err)
 	}
 	select {
 	case <-p.done:
