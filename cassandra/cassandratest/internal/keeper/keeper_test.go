@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"os"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -156,13 +157,22 @@ func TestRequests(t *testing.T) {
 }
 
 func TestAKeeperThatHasNoClusterSaysWhy(t *testing.T) {
-	ours, theirs := net.Pipe()
-	go func() {
-		_ = json.NewEncoder(theirs).Encode(greeting{Error: "no java", Absent: true})
-		_ = theirs.Close()
-	}()
-	l := newLease(ours)
-	err := l.receive(time.Now().Add(time.Minute))
+	out, theirOut, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	theirIn, in, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := newLease(pipes{out, in})
+	defer func() { _ = errors.Join(l.conn.Close(), theirIn.Close()) }()
+	err = json.NewEncoder(theirOut).Encode(greeting{Error: "no java", Absent: true})
+	if err := errors.Join(err, theirOut.Close()); err != nil {
+		t.Fatal(err)
+	}
+
+	err = l.receive(time.Now().Add(time.Minute))
 	if !errors.Is(err, jvm.ErrAbsent) || err.Error() != "no java" {
 		t.Errorf("greeted with %v", err)
 	}
