@@ -18,9 +18,9 @@ import (
 // that the process ends there and then. The guard lets it end in order. It
 // remembers the first such error and keeps it from Pebble, which from then on
 // plays on without a disk: nothing that it writes to the log and the manifest
-// goes anywhere, the tables that a flush makes are in memory, for a writer may
-// wait for that flush, and compactions fail. So every writer comes back, and
-// then asks the guard, before it acknowledges anything. The files stay as they
+// goes anywhere, what a flush makes is in memory, for a writer may wait for that
+// flush, and compactions fail. So every writer comes back, and then asks the
+// guard, before it acknowledges anything. The files stay as they
 // were at the error, which is what a crash would have left. Reading goes on.
 type guard struct {
 	vfs.FS
@@ -29,7 +29,7 @@ type guard struct {
 	once   sync.Once
 	cause  error         // set before ended is closed
 	ended  chan struct{} // closed by the first fatal error
-	memory *vfs.MemFS    // for the tables of flushes after the end
+	memory *vfs.MemFS    // for what flushes write after the end
 }
 
 // errStopped is what a compaction gets to hear from the file system after the
@@ -122,6 +122,9 @@ func (g *guard) create(name string, category vfs.DiskWriteCategory, open func() 
 	if err != nil {
 		time.Sleep(backgroundRetry)
 		return nil, err
+	}
+	if strings.HasSuffix(name, ".blob") {
+		return &blobFile{File: f, guard: g, name: name}, nil
 	}
 	return &otherFile{f, g}, nil
 }
@@ -219,8 +222,8 @@ func (f *vitalFile) Close() error {
 	return nil
 }
 
-// An otherFile is a table or a blob file: its errors are Pebble's to deal with,
-// and it is closed to writes after the end.
+// An otherFile is a table: its errors are Pebble's to deal with, and it is closed
+// to writes after the end.
 type otherFile struct {
 	vfs.File
 	guard *guard
