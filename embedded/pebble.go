@@ -11,8 +11,8 @@ import (
 
 // What Pebble may use.
 const (
-	memTableSize = 8 << 20 // the log is cut, and a table written, this often
-	cacheSize    = 8 << 20
+	memTableSize = 4 << 20 // the log is cut, and a table written, this often
+	blockCache   = 16 << 20 // for blocks of tables and bodies
 	maxOpenFiles = 500
 
 	// Values of this size and more go to files of their own, which compactions
@@ -27,9 +27,10 @@ func (s *Store) pebbleOptions(o Options) *pebble.Options {
 		Logger:             logger{s.log, s.guard},
 		EventListener:      s.events(),
 		FormatMajorVersion: pebble.FormatValueSeparation,
-		CacheSize:          cacheSize,
-		MemTableSize:       o.memTableSize,
-		MaxOpenFiles:       maxOpenFiles,
+		// Pebble takes the memory of its two memtables out of the cache.
+		CacheSize:    blockCache + 2*int64(o.memTableSize),
+		MemTableSize: o.memTableSize,
+		MaxOpenFiles: maxOpenFiles,
 		// No writer waits for a compaction, which may never come once writing
 		// has ended. There is little to compact where bodies are apart.
 		L0StopWritesThreshold: 1000,
