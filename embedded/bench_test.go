@@ -180,22 +180,16 @@ func BenchmarkExpunge10000(b *testing.B) {
 		b.StopTimer()
 		s := onDisk(b, 0)
 		ids := new(mailbox.MessageIDs)
+		var entries []mailbox.Entry
 		for range 10_000 {
 			id := ids.Next()
 			if _, err := s.Contents().Put(b.Context(), mailbox.Content{ID: id, Maildrops: []mailbox.MaildropID{benchDrop(0)}}, bytes.NewReader(content)); err != nil {
 				b.Fatal(err)
 			}
-			entry := mailbox.Entry{Maildrop: benchDrop(0), Message: mailbox.Message{ID: id, Octets: smallMail}}
-			batch := s.batch(0)
-			held := s.maildrops.cache.hold([]mailbox.MaildropID{benchDrop(0)})
-			if err := s.maildrops.applyAdd(batch, held, []mailbox.Entry{entry}); err != nil {
-				b.Fatal(err)
-			}
-			if id.IsZero() {
-				b.Fatal()
-			}
-			held[0].added(entry.Message)
-			s.maildrops.cache.release(held)
+			entries = append(entries, mailbox.Entry{Maildrop: benchDrop(0), Message: mailbox.Message{ID: id, Octets: smallMail}})
+		}
+		if err := s.Maildrops().Add(b.Context(), entries...); err != nil {
+			b.Fatal(err)
 		}
 		messages, err := s.Maildrops().List(b.Context(), benchDrop(0))
 		if err != nil || len(messages) != 10_000 {

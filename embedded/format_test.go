@@ -148,7 +148,7 @@ func TestADirectoryWithoutPermissionIsNamed(t *testing.T) {
 		return op.Kind == errorfs.OpCreate
 	}}
 	f.armed.Store(true)
-	_, err := Open(Options{Dir: "mail", FS: errorfs.Wrap(vfs.NewMem(), f)})
+	_, err := Open(Options{Dir: "mail", FS: faulty(vfs.NewMem(), f)})
 	if err == nil || !strings.Contains(err.Error(), "no permission to write in directory mail") {
 		t.Errorf("Open = %v", err)
 	}
@@ -167,7 +167,7 @@ func TestOpenFailsWhereverTheDiskDoes(t *testing.T) {
 			return count > n
 		}}
 		f.armed.Store(true)
-		s, err := Open(Options{Dir: "mail", FS: errorfs.Wrap(mem, f)})
+		s, err := Open(Options{Dir: "mail", FS: faulty(mem, f)})
 		if err == nil {
 			if err := s.Close(); err != nil && count <= n {
 				t.Error(err)

@@ -10,10 +10,10 @@ import (
 type metrics struct {
 	syncs            prometheus.Histogram
 	listings         *prometheus.CounterVec
+	warm, cold       prometheus.Counter // of listings
 	stalls           prometheus.Counter
 	backgroundErrors prometheus.Counter
 	corruptions      prometheus.Counter
-	warm, cold       prometheus.Counter // of listings
 }
 
 func newMetrics() *metrics {
@@ -51,17 +51,19 @@ func (m *metrics) listed(fromMemory bool) {
 // A collector gathers the metrics of a store.
 type collector struct{ store *Store }
 
+func (s *Store) collector() *collector { return &collector{s} }
+
 var (
-	diskBytes   = gauge("disk_bytes", "What the store takes on the disk.")
-	logBytes    = gauge("log_bytes", "The part of it that is write-ahead log.")
-	memoryBytes = gauge("memtable_bytes", "What was written and is in no table yet.")
-	compactions = gauge("compactions_total", "Compactions since the start.")
-	flushes     = gauge("flushes_total", "Flushes since the start.")
-	cacheHits   = gauge("cache_hits_total", "Blocks found in memory.")
-	cacheMisses = gauge("cache_misses_total", "Blocks read from the disk.")
+	diskBytes   = desc("disk_bytes", "What the store takes on the disk.")
+	logBytes    = desc("log_bytes", "The part of it that is write-ahead log.")
+	memoryBytes = desc("memtable_bytes", "What was written and is in no table yet.")
+	compactions = desc("compactions_total", "Compactions since the start.")
+	flushes     = desc("flushes_total", "Flushes since the start.")
+	cacheHits   = desc("cache_hits_total", "Blocks found in memory.")
+	cacheMisses = desc("cache_misses_total", "Blocks read from the disk.")
 )
 
-func gauge(name, help string) *prometheus.Desc {
+func desc(name, help string) *prometheus.Desc {
 	return prometheus.NewDesc("restante_embedded_"+name, help, nil, nil)
 }
 

@@ -11,7 +11,7 @@ import (
 
 // What Pebble may use.
 const (
-	memTableSize = 4 << 20 // the log is cut, and a table written, this often
+	memTableSize = 4 << 20  // the log is cut, and a table written, this often
 	blockCache   = 16 << 20 // for blocks of tables and bodies
 	maxOpenFiles = 500
 

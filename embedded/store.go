@@ -52,21 +52,22 @@ const (
 
 // A Store is an open directory. It is safe for concurrent use.
 type Store struct {
-	db        *pebble.DB
-	lock      *pebble.Lock
-	guard     *guard
-	room      *room
-	stall     stall
-	patience  patience
-	gate      chan struct{} // a place for each writer between its first and last call of Pebble
-	log       *slog.Logger
-	now       func() time.Time
-	metrics   *metrics
-	contents  *contents
-	maildrops *maildrops
-	addresses *addresses
-	failed    chan error
-	watcher   sync.WaitGroup // waits for the end of the guard
+	db         *pebble.DB
+	lock       *pebble.Lock
+	guard      *guard
+	room       *room
+	stall      stall
+	patience   patience
+	gate       chan struct{} // a place for each writer between its first and last call of Pebble
+	log        *slog.Logger
+	now        func() time.Time
+	metrics    *metrics
+	registerer prometheus.Registerer // may be nil
+	contents   *contents
+	maildrops  *maildrops
+	addresses  *addresses
+	failed     chan error
+	watcher    sync.WaitGroup // waits for the end of the guard
 
 	life   sync.RWMutex // held for reading by every call of Pebble
 	closed chan struct{}
@@ -112,15 +113,16 @@ func Open(o Options) (*Store, error) {
 
 func open(o Options, lock *pebble.Lock) (_ *Store, err error) {
 	s := &Store{
-		lock:     lock,
-		room:     &room{fs: o.FS, dir: o.Dir, minFree: o.MinFree, now: o.Now},
-		gate:     make(chan struct{}, maxWriters),
-		log:      o.Log,
-		now:      o.Now,
-		metrics:  newMetrics(),
-		patience: patience{limit: o.flushPatience},
-		failed:   make(chan error, 1),
-		closed:   make(chan struct{}),
+		lock:       lock,
+		room:       &room{fs: o.FS, dir: o.Dir, minFree: o.MinFree, now: o.Now},
+		gate:       make(chan struct{}, maxWriters),
+		log:        o.Log,
+		now:        o.Now,
+		metrics:    newMetrics(),
+		registerer: o.Registerer,
+		patience:   patience{limit: o.flushPatience},
+		failed:     make(chan error, 1),
+		closed:     make(chan struct{}),
 	}
 	s.guard = newGuard(o.FS, s.metrics.observeSync)
 	s.db, err = pebble.Open(o.Dir, s.pebbleOptions(o))
@@ -141,7 +143,7 @@ func open(o Options, lock *pebble.Lock) (_ *Store, err error) {
 		return nil, err
 	}
 	if o.Registerer != nil {
-		if err := o.Registerer.Register(&collector{store: s}); err != nil {
+		if err := o.Registerer.Register(s.collector()); err != nil {
 			return nil, err
 		}
 	}
@@ -196,6 +198,9 @@ func (s *Store) Close() error {
 	}
 	close(s.closed)
 	s.watcher.Wait()
+	if s.registerer != nil {
+		s.registerer.Unregister(s.collector())
+	}
 	err := s.db.Close()
 	if err := errors.Join(err, s.lock.Close()); err != nil {
 		return fmt.Errorf("embedded: close: %w", err)
