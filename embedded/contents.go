@@ -43,12 +43,14 @@ func (c *contents) put(ctx context.Context, content mailbox.Content, r io.Reader
 		return 0, fmt.Errorf("%w: %w", mailbox.ErrUnavailable, err)
 	}
 	defer c.puts.unlock(content.ID)
-	_, known, err := c.record(ctx, content.ID)
-	if err != nil {
-		return 0, err
-	}
-	if known {
-		return discard(ctx, r) // content never changes
+	if !c.store.newcomers.arrive(content.ID) {
+		_, known, err := c.record(ctx, content.ID)
+		if err != nil {
+			return 0, err
+		}
+		if known {
+			return discard(ctx, r) // content never changes
+		}
 	}
 	w := &writer{contents: c, content: content, record: record{
 		partSize: partSize,
@@ -86,6 +88,18 @@ func (c *contents) record(ctx context.Context, id mailbox.MessageID) (r record, 
 	}
 	defer c.store.leave()
 	return c.recordOf(id)
+}
+
+// latest is the last id that has a content.
+func (c *contents) latest() (id mailbox.MessageID, err error) {
+	key, err := c.store.last([]byte{prefixContent})
+	if err == nil && key != nil && len(key) != len(contentKey(id)) {
+		err = fmt.Errorf("content key of %d octets: %w", len(key), errCorrupt)
+	}
+	if err == nil && key != nil {
+		id = decodeID(key[1:])
+	}
+	return id, err
 }
 
 // recordOf is record for a caller that has entered. What is inline is left out.

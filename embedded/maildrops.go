@@ -145,12 +145,17 @@ func (m *maildrops) applyAdd(b *batch, held []*listing, entries []mailbox.Entry)
 		message mailbox.Message
 	}
 	var fresh []line
+	ids := idsOf(entries)
+	first := make(map[mailbox.MessageID]bool, len(ids))
+	for _, id := range ids {
+		first[id] = m.store.newcomers.touch(id)
+	}
 	for _, e := range entries {
 		i, _ := slices.BinarySearchFunc(held, e.Maildrop, func(l *listing, drop mailbox.MaildropID) int {
 			return compareDrops(l.drop, drop)
 		})
 		e.Message.Place = mailbox.Place{} // of no use here
-		unseen, err := m.addRow(b, held[i], e.Message)
+		unseen, err := m.addRow(b, held[i], e.Message, first[e.Message.ID])
 		if err != nil {
 			return err
 		}
@@ -159,7 +164,7 @@ func (m *maildrops) applyAdd(b *batch, held []*listing, entries []mailbox.Entry)
 		}
 	}
 	// Whoever is listed needs no watching.
-	for _, id := range idsOf(entries) {
+	for _, id := range ids {
 		b.delete(watchKey(id))
 	}
 	if err := m.store.apply(b); err != nil {
@@ -183,24 +188,30 @@ func idsOf(entries []mailbox.Entry) []mailbox.MessageID {
 }
 
 // addRow adds a line to a batch, unless it was removed before, and says whether
-// no reader has seen it yet.
-func (m *maildrops) addRow(b *batch, l *listing, message mailbox.Message) (unseen bool, err error) {
-	if removed, err := m.wasRemoved(l.drop, message.ID); err != nil || removed {
-		return false, err
+// no reader has seen it yet. Of a message that is heard of for the first time,
+// there is no need to look.
+func (m *maildrops) addRow(b *batch, l *listing, message mailbox.Message, first bool) (unseen bool, err error) {
+	if !first {
+		if removed, err := m.wasRemoved(l.drop, message.ID); err != nil || removed {
+			return false, err
+		}
 	}
 	if err := m.readHead(l); err != nil {
 		return false, err
 	}
 	key := rowKey(l.drop, l.head.generation, message.ID)
-	listed, err := m.isListed(l, message.ID, key)
-	if err != nil {
-		return false, err
+	if !first {
+		listed, err := m.isListed(l, message.ID, key)
+		if err != nil {
+			return false, err
+		}
+		unseen = !listed
 	}
 	b.set(key, appendRow(nil, message))
 	if !message.Expires.IsZero() {
 		b.set(rowExpiryKey(message.Expires, l.drop, message.ID), nil)
 	}
-	return !listed, nil
+	return unseen || first, nil
 }
 
 // isListed reports whether readers may have seen the line already.
@@ -278,6 +289,7 @@ func (m *maildrops) applyRemove(ctx context.Context, b *batch, l *listing, ids [
 			continue
 		}
 		gone[id] = true
+		m.store.newcomers.touch(id)
 		b.set(removalKey(m.removalDay(id), l.drop, id), nil)
 		if message, ok := l.strike(id); ok {
 			dying = append(dying, message)

@@ -1,6 +1,7 @@
 package embedded
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -28,6 +29,21 @@ func (s *Store) get(key []byte, read func(value []byte) error) (found bool, err 
 
 func (s *Store) has(key []byte) (bool, error) {
 	return s.get(key, func([]byte) error { return nil })
+}
+
+// last is the last key with a prefix, or nil.
+func (s *Store) last(prefix []byte) (key []byte, err error) {
+	it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: prefix, UpperBound: after(prefix)})
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", mailbox.ErrUnavailable, err)
+	}
+	if it.Last() {
+		key = bytes.Clone(it.Key())
+	}
+	if err := it.Close(); err != nil {
+		return nil, fmt.Errorf("%w: %w", mailbox.ErrUnavailable, err)
+	}
+	return key, nil
 }
 
 // scanCheck is after how many keys a scan looks at its context.

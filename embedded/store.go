@@ -63,6 +63,7 @@ type Store struct {
 	now        func() time.Time
 	metrics    *metrics
 	registerer prometheus.Registerer // may be nil
+	newcomers  *newcomers
 	contents   *contents
 	maildrops  *maildrops
 	addresses  *addresses
@@ -138,6 +139,12 @@ func open(o Options, lock *pebble.Lock) (_ *Store, err error) {
 		return nil, err
 	}
 	s.contents = newContents(s)
+	latest, err := s.contents.latest()
+	if err != nil {
+		return nil, err
+	}
+	opened := &mailbox.MessageIDs{Now: o.Now}
+	s.newcomers = newNewcomers(opened.Next(), latest)
 	s.addresses = &addresses{s}
 	if s.maildrops, err = newMaildrops(s, o.CachedMessages); err != nil {
 		return nil, err
