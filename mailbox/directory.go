@@ -173,6 +173,21 @@ func (d *Directory) SetSecret(ctx context.Context, a Address, secret string) err
 	return d.Addresses.Put(ctx, a, route)
 }
 
+// SetTargets changes where an alias leads, in one write, so that there is no moment
+// at which mail for it is refused. It fails with ErrNotFound, and with ErrExists
+// where the address is something else.
+func (d *Directory) SetTargets(ctx context.Context, a Address, targets []Address) (Route, error) {
+	route, err := d.Lookup(ctx, a)
+	if err != nil {
+		return Route{}, err
+	}
+	if route.Kind != Alias {
+		return Route{}, fmt.Errorf("%s is not an alias: %w", a, ErrExists)
+	}
+	route.Targets = targets
+	return route, d.Addresses.Put(ctx, a, route)
+}
+
 // Remove makes an address vacant. Its maildrop can no longer be reached, and
 // whoever creates the address next gets an empty one. It fails with ErrNotFound.
 func (d *Directory) Remove(ctx context.Context, a Address) error {

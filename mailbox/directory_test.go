@@ -196,6 +196,32 @@ func TestASecretCanBeChangedWhereSomeoneLogsIn(t *testing.T) {
 	}
 }
 
+func TestAnAliasCanBeLedElsewhere(t *testing.T) {
+	s := newSite(t, mailboxtest.Never)
+	s.account("fred@example.org")
+	s.alias("all@example.org", "fred@example.org")
+	all, wilma := addr(t, "all@example.org"), addr(t, "wilma@example.org")
+	before, err := s.Lookup(t.Context(), all)
+	if err != nil {
+		t.Fatal(err)
+	}
+	told, err := s.SetTargets(t.Context(), all, []mailbox.Address{wilma})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := s.Lookup(t.Context(), all)
+	if err != nil || !slices.Equal(r.Targets, []mailbox.Address{wilma}) || !slices.Equal(told.Targets, r.Targets) ||
+		r.Kind != mailbox.Alias || r.Life != before.Life || !r.Created.Equal(before.Created) {
+		t.Errorf("the route is %+v, %v; want only the targets changed from %+v", r, err, before)
+	}
+	if _, err := s.SetTargets(t.Context(), addr(t, "fred@example.org"), nil); !errors.Is(err, mailbox.ErrExists) {
+		t.Errorf("targets of an account: %v; want ErrExists", err)
+	}
+	if _, err := s.SetTargets(t.Context(), addr(t, "nobody@example.org"), nil); !errors.Is(err, mailbox.ErrNotFound) {
+		t.Errorf("targets of nobody: %v; want ErrNotFound", err)
+	}
+}
+
 func TestADetailLeadsToTheAddressWithoutIt(t *testing.T) {
 	s := newSite(t, mailboxtest.Never)
 	s.account("fred@example.org")
@@ -406,6 +432,10 @@ func TestWhatCannotBeToldIsNotDenied(t *testing.T) {
 		},
 		"set a secret": func(ctx context.Context, s *site) error {
 			return s.SetSecret(ctx, addr(s.T, "fred@example.org"), "new")
+		},
+		"lead an alias elsewhere": func(ctx context.Context, s *site) error {
+			_, err := s.SetTargets(ctx, addr(s.T, "all@example.org"), nil)
+			return err
 		},
 		"remove": func(ctx context.Context, s *site) error { return s.Remove(ctx, addr(s.T, "fred@example.org")) },
 	} {

@@ -46,7 +46,8 @@ type credential struct {
 	Hash     string `json:"hash,omitempty" maxLength:"512" writeOnly:"true" doc:"argon2id in PHC form, or bcrypt" example:"$2y$10$…"`
 }
 
-// A newAccount is a credential with the address it is for.
+// A newAccount is a credential with the address it is for. It repeats the fields,
+// for the description leaves out what an embedded type adds.
 type newAccount struct {
 	Address  string `json:"address" example:"fred@example.org"`
 	Password string `json:"password,omitempty" maxLength:"512" format:"password" writeOnly:"true" doc:"either this or hash"`

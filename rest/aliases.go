@@ -76,22 +76,17 @@ func (a *admin) targets(alias mailbox.Address, list []string) ([]mailbox.Address
 	return targets, nil
 }
 
-// putAlias makes the alias, or changes it in one write, so that there is no
-// moment at which mail for it is refused.
+// putAlias makes the alias, or changes it.
 func (a *admin) putAlias(ctx context.Context, address mailbox.Address, targets []mailbox.Address) (mailbox.Route, error) {
 	made, err := a.Directory.Create(ctx, address, mailbox.Route{Kind: mailbox.Alias, Targets: targets})
 	if !errors.Is(err, mailbox.ErrExists) {
 		return made, err
 	}
-	route, err := a.Directory.Lookup(ctx, address)
-	if err != nil {
-		return mailbox.Route{}, err
+	changed, err := a.Directory.SetTargets(ctx, address, targets)
+	if errors.Is(err, mailbox.ErrExists) {
+		err = problem(http.StatusConflict, "address-exists", "the address exists and is not an alias")
 	}
-	if route.Kind != mailbox.Alias {
-		return mailbox.Route{}, problem(http.StatusConflict, "address-exists", "the address exists and is not an alias")
-	}
-	route.Targets = targets
-	return route, a.Directory.Addresses.Put(ctx, address, route)
+	return changed, err
 }
 
 func (a *admin) removeAlias(ctx context.Context, in *aliasInput) (*struct{}, error) {
