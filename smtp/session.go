@@ -49,7 +49,7 @@ func (s *session) Mail(_ string, opts *gosmtp.MailOptions) (err error) {
 	}
 	from := s.conn.path
 	if !opts.UTF8 && !isASCII(from) {
-		return errUTF8Sender
+		return errNeedsUTF8
 	}
 	if err := s.mayUse(from); err != nil {
 		return err
@@ -101,7 +101,7 @@ func (s *session) Rcpt(_ string, _ *gosmtp.RcptOptions) (err error) {
 	defer s.guard(&err)
 	t, to := s.mail, s.conn.path
 	if !t.utf8 && !isASCII(to) {
-		return errUTF8Rcpt
+		return errNeedsUTF8
 	}
 	ctx, cancel := context.WithTimeout(s.wire.ctx, s.server.opts.StoreTimeout)
 	defer cancel()
