@@ -207,7 +207,7 @@ func (a *App) newServer(name string, tlsConfig *tls.Config, token string) server
 		return pop3.New(pop3.Options{
 			Backend:        pop3.NewBackend(a.verifier, a.store.Maildrops(), a.store.Contents(), a.deliveries),
 			TLS:            tlsConfig,
-			InsecureAuth:   c.InsecureAuth && isLoopback(c.POP3),
+			InsecureAuth:   c.InsecureAuth && IsLoopback(c.POP3),
 			IdleTimeout:    c.POP3Idle,
 			MaxConnections: c.MaxConnections,
 			MaxPerNetwork:  c.MaxPerNetwork,
@@ -222,7 +222,7 @@ func (a *App) newServer(name string, tlsConfig *tls.Config, token string) server
 		Deliverer:      a.deliveries,
 		Verifier:       a.verifier,
 		TLS:            tlsConfig,
-		InsecureAuth:   c.InsecureAuth && isLoopback(c.Submission),
+		InsecureAuth:   c.InsecureAuth && IsLoopback(c.Submission),
 		MaxOctets:      int64(c.MaxMessageSize),
 		MaxRecipients:  c.MaxRecipients,
 		MaxConnections: c.MaxConnections,

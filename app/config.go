@@ -98,7 +98,7 @@ func (c *Config) Validate() error {
 			return fmt.Errorf("--%s %s: not HOST:PORT or %s", l.flag, l.addr, Off)
 		}
 	}
-	if c.Admin != Off && c.TLSCert == "" && !isLoopback(c.Admin) {
+	if c.Admin != Off && c.TLSCert == "" && !IsLoopback(c.Admin) {
 		return fmt.Errorf("--admin %s: the token would travel in clear text; give --tls-cert and --tls-key, or listen on loopback", c.Admin)
 	}
 	for flag, n := range map[string]int64{
@@ -115,8 +115,9 @@ func (c *Config) Validate() error {
 	return nil
 }
 
-// isLoopback reports whether only this machine can reach the address.
-func isLoopback(hostport string) bool {
+// IsLoopback reports whether only this machine can reach an address HOST:PORT. The
+// admin listener has TLS everywhere else, so whoever speaks to it asks here too.
+func IsLoopback(hostport string) bool {
 	host, _, err := net.SplitHostPort(hostport)
 	if err != nil {
 		return false

@@ -21,7 +21,7 @@ func (c *Config) listeners() []listener {
 		{"lmtp", c.LMTP, "lmtp", false},
 		{"pop3", c.POP3, "pop3", false},
 		{"pop3s", c.POP3S, "pop3", true},
-		{"admin", c.Admin, "admin", !isLoopback(c.Admin)},
+		{"admin", c.Admin, "admin", !IsLoopback(c.Admin)},
 	}
 }
 

@@ -8,8 +8,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"net"
-	"net/netip"
 	"os"
 	"strings"
 	"text/tabwriter"
@@ -56,8 +54,7 @@ func adminBase(addr string) string {
 	if strings.Contains(addr, "://") {
 		return addr
 	}
-	host, _, err := net.SplitHostPort(addr)
-	if ip, bad := netip.ParseAddr(host); err == nil && (host == "localhost" || bad == nil && ip.IsLoopback()) {
+	if app.IsLoopback(addr) {
 		return "http://" + addr
 	}
 	return "https://" + addr
