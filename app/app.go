@@ -52,7 +52,8 @@ type App struct {
 	verifier   auth.Verifier
 
 	ports   []port
-	closers []closer // in the order of opening
+	servers map[string]server // behind the ports, by name
+	closers []closer          // in the order of opening
 }
 
 // A server is what the protocol packages have in common.
@@ -80,7 +81,7 @@ func New(o Options) (a *App, err error) {
 	if err := o.Config.Validate(); err != nil {
 		return nil, err
 	}
-	a = &App{config: o.Config, version: o.Version, log: o.Log, out: o.Out, registry: prometheus.NewRegistry()}
+	a = &App{config: o.Config, version: o.Version, log: o.Log, out: o.Out, registry: prometheus.NewRegistry(), servers: make(map[string]server)}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, a.close())
@@ -167,20 +168,19 @@ func (a *App) openServers() error {
 		Registerer: a.registry,
 	})
 
-	servers := map[string]server{}
 	for _, l := range c.listeners() {
 		if l.addr == Off {
 			continue
 		}
-		if servers[l.server] == nil {
-			servers[l.server] = a.newServer(l.server, cert.config(), token)
+		if a.servers[l.server] == nil {
+			a.servers[l.server] = a.newServer(l.server, cert.config(), token)
 		}
 		bound, err := l.bind()
 		if err != nil {
 			return err
 		}
 		a.onClose(l.flag, func() error { bound.Close(); return nil }) // a server may have closed it
-		a.ports = append(a.ports, port{l, bound, servers[l.server]})
+		a.ports = append(a.ports, port{l, bound, a.servers[l.server]})
 	}
 	return nil
 }
@@ -282,17 +282,21 @@ func (p port) serve() error {
 func (a *App) shutdown() error {
 	ctx, cancel := context.WithTimeout(context.Background(), a.config.Grace)
 	defer cancel()
-	var group sync.WaitGroup
-	errs := make([]error, len(a.ports))
-	for i, p := range a.ports {
-		group.Go(func() {
-			if err := p.server.Shutdown(ctx); err != nil {
-				errs[i] = fmt.Errorf("shut down --%s: %w", p.flag, err)
+	results := make(chan error, len(a.servers))
+	for name, s := range a.servers {
+		go func() {
+			err := s.Shutdown(ctx)
+			if err != nil {
+				err = fmt.Errorf("shut down %s: %w", name, err)
 			}
-		})
+			results <- err
+		}()
 	}
-	group.Wait()
-	return errors.Join(errs...)
+	var err error
+	for range a.servers {
+		err = errors.Join(err, <-results)
+	}
+	return err
 }
 
 // How often the store is swept, and how soon after the start.
