@@ -70,7 +70,7 @@ func put(ctx context.Context, s *Store, id mailbox.MessageID, content []byte, dr
 	if err != nil {
 		return err
 	}
-	return s.Maildrops().Add(ctx, mailbox.Entry{Maildrop: drop, Message: mailbox.Message{ID: id, Octets: octets}})
+	return s.Maildrops().Add(ctx, []mailbox.Entry{{Maildrop: drop, Message: mailbox.Message{ID: id, Octets: octets}}})
 }
 
 // parallel runs b.N calls in so many goroutines and reports calls per second.
@@ -125,7 +125,7 @@ func BenchmarkListAfterDeletions(b *testing.B) {
 			ids := new(mailbox.MessageIDs)
 			for range deleted / 100 {
 				messages, entries := someMessages(ids, 100)
-				if err := s.Maildrops().Add(b.Context(), entries...); err != nil {
+				if err := s.Maildrops().Add(b.Context(), entries); err != nil {
 					b.Fatal(err)
 				}
 				if err := s.Maildrops().Remove(b.Context(), benchDrop(0), messages...); err != nil {
@@ -153,7 +153,7 @@ func someMessages(ids *mailbox.MessageIDs, n int) ([]mailbox.Message, []mailbox.
 // fill lists messages in a maildrop.
 func fill(b *testing.B, s *Store, n int) []mailbox.Message {
 	messages, entries := someMessages(new(mailbox.MessageIDs), n)
-	if err := s.Maildrops().Add(b.Context(), entries...); err != nil {
+	if err := s.Maildrops().Add(b.Context(), entries); err != nil {
 		b.Fatal(err)
 	}
 	return messages
@@ -188,7 +188,7 @@ func BenchmarkExpunge10000(b *testing.B) {
 			}
 			entries = append(entries, mailbox.Entry{Maildrop: benchDrop(0), Message: mailbox.Message{ID: id, Octets: smallMail}})
 		}
-		if err := s.Maildrops().Add(b.Context(), entries...); err != nil {
+		if err := s.Maildrops().Add(b.Context(), entries); err != nil {
 			b.Fatal(err)
 		}
 		messages, err := s.Maildrops().List(b.Context(), benchDrop(0))
@@ -215,7 +215,7 @@ func BenchmarkRead(b *testing.B) {
 	b.ReportAllocs()
 	defer reportCPU(b)()
 	for b.Loop() {
-		r, err := s.Contents().Open(b.Context(), id)
+		r, err := s.Contents().Open(b.Context(), mailbox.Message{ID: id})
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -243,7 +243,7 @@ func BenchmarkReadSmall(b *testing.B) {
 	i := 0
 	for b.Loop() {
 		i++
-		r, err := s.Contents().Open(b.Context(), all[i*7919%len(all)])
+		r, err := s.Contents().Open(b.Context(), mailbox.Message{ID: all[i*7919%len(all)]})
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -59,7 +59,7 @@ func (h *history) write(t *testing.T, s *Store, drop mailbox.MaildropID, ids *ma
 	for i := range n {
 		m := mailbox.Message{ID: ids.Next(), Octets: int64(i)}
 		h.mark(m.ID, func(s *span) *int64 { return &s.adding })
-		if err := s.Maildrops().Add(t.Context(), mailbox.Entry{Maildrop: drop, Message: m}); err != nil {
+		if err := s.Maildrops().Add(t.Context(), []mailbox.Entry{{Maildrop: drop, Message: m}}); err != nil {
 			t.Error(err)
 		}
 		h.mark(m.ID, func(s *span) *int64 { return &s.added })
@@ -152,7 +152,7 @@ func TestNothingIsListedBeforeItIsDurable(t *testing.T) {
 				}
 			}
 			held(func() error {
-				return s.Maildrops().Add(t.Context(), mailbox.Entry{Maildrop: drop, Message: m})
+				return s.Maildrops().Add(t.Context(), []mailbox.Entry{{Maildrop: drop, Message: m}})
 			}, 0)
 			held(func() error { return s.Maildrops().Remove(t.Context(), drop, m) }, 1)
 		})
@@ -191,7 +191,7 @@ func TestWritersToOneMaildropShareSyncs(t *testing.T) {
 	s := openStore(t, Options{FS: fs})
 	ids, drop := new(mailbox.MessageIDs), mailbox.MaildropID{1}
 	add := func() error {
-		return s.Maildrops().Add(t.Context(), mailbox.Entry{Maildrop: drop, Message: mailbox.Message{ID: ids.Next()}})
+		return s.Maildrops().Add(t.Context(), []mailbox.Entry{{Maildrop: drop, Message: mailbox.Message{ID: ids.Next()}}})
 	}
 	wait := make(chan struct{})
 	slow.Store(&wait)
@@ -233,7 +233,7 @@ func TestListingsAreLetGo(t *testing.T) {
 	for n := range 500 {
 		for range 5 {
 			e := mailbox.Entry{Maildrop: benchDrop(n), Message: mailbox.Message{ID: ids.Next()}}
-			if err := s.Maildrops().Add(t.Context(), e); err != nil {
+			if err := s.Maildrops().Add(t.Context(), []mailbox.Entry{e}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -261,7 +261,7 @@ func TestTheDeadNeverOutnumberTheLiving(t *testing.T) {
 		for range rng.IntN(20) {
 			entries = append(entries, mailbox.Entry{Maildrop: drop, Message: mailbox.Message{ID: ids.Next()}})
 		}
-		if err := s.Maildrops().Add(t.Context(), entries...); err != nil {
+		if err := s.Maildrops().Add(t.Context(), entries); err != nil {
 			t.Fatal(err)
 		}
 		list, err := s.Maildrops().List(t.Context(), drop)

@@ -226,10 +226,18 @@ func (c *contents) removeIn(b *batch, id mailbox.MessageID, r record) {
 // releaseChunk is how many contents one batch releases.
 const releaseChunk = 256
 
-func (c *contents) Release(ctx context.Context, drop mailbox.MaildropID, ids ...mailbox.MessageID) error {
-	// In the order of the keys, and each once.
-	ids = slices.Compact(slices.SortedFunc(slices.Values(ids), mailbox.MessageID.Compare))
-	for chunk := range slices.Chunk(ids, releaseChunk) {
+func (c *contents) Release(ctx context.Context, drop mailbox.MaildropID, messages ...mailbox.Message) error {
+	ids := make([]mailbox.MessageID, len(messages))
+	for i, m := range messages {
+		ids[i] = m.ID
+	}
+	return c.releaseAll(ctx, drop, ids)
+}
+
+// releaseAll releases contents in the order of their keys, and each once.
+func (c *contents) releaseAll(ctx context.Context, drop mailbox.MaildropID, ids []mailbox.MessageID) error {
+	slices.SortFunc(ids, mailbox.MessageID.Compare)
+	for chunk := range slices.Chunk(slices.Compact(ids), releaseChunk) {
 		if _, err := c.release(ctx, drop, chunk); err != nil {
 			return fmt.Errorf("embedded: release %d contents: %w", len(ids), err)
 		}

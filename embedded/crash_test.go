@@ -102,7 +102,7 @@ func check(t *testing.T, s *Store, before, after map[mailbox.MessageID]testimony
 
 // reads checks that a content is this.
 func reads(ctx context.Context, s *Store, id mailbox.MessageID, want []byte) error {
-	r, err := s.Contents().Open(ctx, id)
+	r, err := s.Contents().Open(ctx, mailbox.Message{ID: id})
 	if err != nil {
 		return err
 	}
@@ -166,7 +166,7 @@ func (l *load) deliver(ctx context.Context, rng *rand.Rand) error {
 	for _, drop := range m.drops {
 		entries = append(entries, mailbox.Entry{Maildrop: drop, Message: mailbox.Message{ID: id, Octets: int64(size)}})
 	}
-	if err := l.store.Maildrops().Add(ctx, entries...); err != nil {
+	if err := l.store.Maildrops().Add(ctx, entries); err != nil {
 		return err
 	}
 	l.witness.note(func() { m.added = true })
@@ -199,7 +199,7 @@ func (l *load) expunge(ctx context.Context, rng *rand.Rand) error {
 			l.witness.messages[id].removed[drop] = true
 		}
 	})
-	return l.store.Contents().Release(ctx, drop, ids...)
+	return l.store.Contents().Release(ctx, drop, some...)
 }
 
 // smallMemTable makes a store write tables and compact them all the time.

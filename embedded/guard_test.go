@@ -156,9 +156,9 @@ func writesFail(t *testing.T, s *Store) {
 	_, sweep := s.Sweep(ctx)
 	for call, err := range map[string]error{
 		"Put":     put,
-		"Add":     s.Maildrops().Add(ctx, mailbox.Entry{Maildrop: drop, Message: m}),
+		"Add":     s.Maildrops().Add(ctx, []mailbox.Entry{{Maildrop: drop, Message: m}}),
 		"Remove":  s.Maildrops().Remove(ctx, drop, m),
-		"Release": s.Contents().Release(ctx, drop, m.ID),
+		"Release": s.Contents().Release(ctx, drop, m),
 		"address": s.Addresses().Put(ctx, mailbox.Address{Local: "a", Domain: "b"}, mailbox.Route{}),
 		"Ping":    s.Ping(ctx),
 	} {
@@ -191,7 +191,7 @@ func TestAFullDiskRefusesMailAndStillHandsItOut(t *testing.T) {
 	if err := put(ctx, s, ids.Next(), content, drop); !errors.Is(err, mailbox.ErrFull) {
 		t.Errorf("Put = %v; want full", err)
 	}
-	err := s.Maildrops().Add(ctx, mailbox.Entry{Maildrop: drop, Message: mailbox.Message{ID: ids.Next()}}, mailbox.Entry{Maildrop: drop, Message: mailbox.Message{ID: ids.Next()}})
+	err := s.Maildrops().Add(ctx, []mailbox.Entry{{Maildrop: drop, Message: mailbox.Message{ID: ids.Next()}}, {Maildrop: drop, Message: mailbox.Message{ID: ids.Next()}}})
 	if !errors.Is(err, mailbox.ErrFull) {
 		t.Errorf("Add = %v; want full", err)
 	}
@@ -205,7 +205,7 @@ func TestAFullDiskRefusesMailAndStillHandsItOut(t *testing.T) {
 	if err := s.Maildrops().Remove(ctx, drop, list...); err != nil {
 		t.Errorf("Remove: %v", err)
 	}
-	if err := s.Contents().Release(ctx, drop, kept); err != nil {
+	if err := s.Contents().Release(ctx, drop, mailbox.Message{ID: kept}); err != nil {
 		t.Errorf("Release: %v", err)
 	}
 
@@ -310,7 +310,7 @@ func TestEveryCallFailsAfterClose(t *testing.T) {
 	if err := put(t.Context(), s, id, content, drop); err != nil {
 		t.Fatal(err)
 	}
-	r, err := s.Contents().Open(t.Context(), id)
+	r, err := s.Contents().Open(t.Context(), mailbox.Message{ID: id})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -325,7 +325,7 @@ func TestEveryCallFailsAfterClose(t *testing.T) {
 	}
 	writesFail(t, s)
 	_, list := s.Maildrops().List(t.Context(), drop)
-	_, open := s.Contents().Open(t.Context(), id)
+	_, open := s.Contents().Open(t.Context(), mailbox.Message{ID: id})
 	_, lookup := s.Addresses().Lookup(t.Context(), mailbox.Address{})
 	for _, err := range []error{list, open, lookup} {
 		if !errors.Is(err, mailbox.ErrUnavailable) {

@@ -78,7 +78,7 @@ func (m *maildrops) readDays() (days []uint32, err error) {
 	return days, nil
 }
 
-func (m *maildrops) Add(ctx context.Context, entries ...mailbox.Entry) error {
+func (m *maildrops) Add(ctx context.Context, entries []mailbox.Entry) error {
 	if len(entries) == 0 {
 		return nil
 	}
@@ -154,7 +154,7 @@ func (m *maildrops) applyAdd(b *batch, held []*listing, entries []mailbox.Entry)
 		i, _ := slices.BinarySearchFunc(held, e.Maildrop, func(l *listing, drop mailbox.MaildropID) int {
 			return compareDrops(l.drop, drop)
 		})
-		e.Message.Place = mailbox.Place{} // of no use here
+		e.Message.Place, e.Message.Recipients = mailbox.Place{}, 0 // of no use here
 		unseen, err := m.addRow(b, held[i], e.Message, first[e.Message.ID])
 		if err != nil {
 			return err

@@ -73,7 +73,7 @@ func TestAnOldContentIsNoNewcomerAfterARestart(t *testing.T) {
 	if err := reads(t.Context(), s, id, []byte("first")); err != nil {
 		t.Error(err)
 	}
-	if err := s.Maildrops().Add(t.Context(), mailbox.Entry{Maildrop: drop, Message: mailbox.Message{ID: id}}); err != nil {
+	if err := s.Maildrops().Add(t.Context(), []mailbox.Entry{{Maildrop: drop, Message: mailbox.Message{ID: id}}}); err != nil {
 		t.Fatal(err)
 	}
 	if list := mustList(t, s, drop); len(list) != 0 {

@@ -10,10 +10,10 @@ import (
 )
 
 // Open reads the commit record. The context holds for the reading too.
-func (c *contents) Open(ctx context.Context, id mailbox.MessageID) (io.ReadCloser, error) {
-	r := &reader{ctx: ctx, store: c.store, id: id}
+func (c *contents) Open(ctx context.Context, m mailbox.Message) (io.ReadCloser, error) {
+	r := &reader{ctx: ctx, store: c.store, id: m.ID}
 	if err := r.open(); err != nil {
-		return nil, fmt.Errorf("embedded: open %s: %w", id, err)
+		return nil, fmt.Errorf("embedded: open %s: %w", m.ID, err)
 	}
 	return r, nil
 }

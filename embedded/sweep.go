@@ -122,7 +122,7 @@ func (s *Store) sweepExpired(ctx context.Context, stats *SweepStats) error {
 			if err := s.maildrops.remove(ctx, drop, ids); err != nil {
 				return err
 			}
-			if err := s.contents.Release(ctx, drop, ids...); err != nil {
+			if err := s.contents.releaseAll(ctx, drop, ids); err != nil {
 				return err
 			}
 			stats.Expired += len(ids)

@@ -91,12 +91,12 @@ func TestContentGoesWhenThoseLeftNeverListedIt(t *testing.T) {
 		t.Fatal(err)
 	}
 	m := mailbox.Message{ID: id, Octets: 1}
-	if err := s.Maildrops().Add(ctx, mailbox.Entry{Maildrop: drops[0], Message: m}, mailbox.Entry{Maildrop: drops[1], Message: m}); err != nil {
+	if err := s.Maildrops().Add(ctx, []mailbox.Entry{{Maildrop: drops[0], Message: m}, {Maildrop: drops[1], Message: m}}); err != nil {
 		t.Fatal(err)
 	}
 	expunge := func(drop mailbox.MaildropID) {
 		t.Helper()
-		if err := errors.Join(s.Maildrops().Remove(ctx, drop, m), s.Contents().Release(ctx, drop, id)); err != nil {
+		if err := errors.Join(s.Maildrops().Remove(ctx, drop, m), s.Contents().Release(ctx, drop, m)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -108,7 +108,7 @@ func TestContentGoesWhenThoseLeftNeverListedIt(t *testing.T) {
 	}
 	expunge(drops[1])
 	sweep(t, s, SweepStats{Unlisted: 1})
-	if _, err := s.Contents().Open(ctx, id); !errors.Is(err, mailbox.ErrNotFound) {
+	if _, err := s.Contents().Open(ctx, mailbox.Message{ID: id}); !errors.Is(err, mailbox.ErrNotFound) {
 		t.Errorf("Open = %v; want not found", err)
 	}
 }
@@ -165,7 +165,7 @@ func TestWhatExpiredIsSwept(t *testing.T) {
 			t.Fatal(err)
 		}
 		m := mailbox.Message{ID: id, Octets: int64(len(name)), Expires: expires}
-		if err := s.Maildrops().Add(ctx, mailbox.Entry{Maildrop: drop, Message: m}); err != nil {
+		if err := s.Maildrops().Add(ctx, []mailbox.Entry{{Maildrop: drop, Message: m}}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -177,7 +177,7 @@ func TestWhatExpiredIsSwept(t *testing.T) {
 	sweep(t, s, SweepStats{Expired: 4}) // two contents, two lines
 	sweep(t, s, SweepStats{})
 	for _, id := range expiring {
-		if _, err := s.Contents().Open(ctx, id); !errors.Is(err, mailbox.ErrNotFound) {
+		if _, err := s.Contents().Open(ctx, mailbox.Message{ID: id}); !errors.Is(err, mailbox.ErrNotFound) {
 			t.Errorf("Open of %s = %v; want not found", id, err)
 		}
 	}
@@ -190,7 +190,7 @@ func TestAMessageAddedAgainWithAnotherTimeIsKept(t *testing.T) {
 	s, clock, ids := sweepable(t)
 	m := mailbox.Message{ID: ids.Next(), Expires: clock.now.Add(time.Hour)}
 	for range 2 {
-		if err := s.Maildrops().Add(t.Context(), mailbox.Entry{Maildrop: mailbox.MaildropID{1}, Message: m}); err != nil {
+		if err := s.Maildrops().Add(t.Context(), []mailbox.Entry{{Maildrop: mailbox.MaildropID{1}, Message: m}}); err != nil {
 			t.Fatal(err)
 		}
 		m.Expires = m.Expires.Add(time.Hour)
@@ -218,7 +218,7 @@ func TestRemovalsAreForgottenAfterADay(t *testing.T) {
 	}
 	clock.now = clock.now.Add(removalAge)
 	sweep(t, s, SweepStats{})
-	if err := s.Maildrops().Add(ctx, mailbox.Entry{Maildrop: drop, Message: m}); err != nil {
+	if err := s.Maildrops().Add(ctx, []mailbox.Entry{{Maildrop: drop, Message: m}}); err != nil {
 		t.Fatal(err)
 	}
 	if list, err := s.Maildrops().List(ctx, drop); err != nil || len(list) != 0 {
@@ -253,7 +253,7 @@ func TestRemovalsOfSeveralDaysAreFoundAfterARestart(t *testing.T) {
 		t.Errorf("%d days; want 5", n)
 	}
 	for _, m := range removed {
-		if err := s.Maildrops().Add(t.Context(), mailbox.Entry{Maildrop: drop, Message: m}); err != nil {
+		if err := s.Maildrops().Add(t.Context(), []mailbox.Entry{{Maildrop: drop, Message: m}}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -269,7 +269,7 @@ func TestARemovalHoldsWhenTheClockIsSetBack(t *testing.T) {
 	if err := s.Maildrops().Remove(t.Context(), drop, m); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Maildrops().Add(t.Context(), mailbox.Entry{Maildrop: drop, Message: m}); err != nil {
+	if err := s.Maildrops().Add(t.Context(), []mailbox.Entry{{Maildrop: drop, Message: m}}); err != nil {
 		t.Fatal(err)
 	}
 	if list, err := s.Maildrops().List(t.Context(), drop); err != nil || len(list) != 0 {

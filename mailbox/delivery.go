@@ -56,7 +56,7 @@ func (d *Deliveries) Deliver(ctx context.Context, env Envelope, content io.Reade
 		return Message{}, fmt.Errorf("store content of %s: %w", c.ID, err)
 	}
 	for i := range entries {
-		entries[i].Message.Octets = octets
+		entries[i].Message.Octets, entries[i].Message.Recipients = octets, len(entries)
 	}
 	ev := Delivered{Entries: entries}
 	if err := d.Project.Handle(ctx, ev); err != nil {
@@ -66,7 +66,7 @@ func (d *Deliveries) Deliver(ctx context.Context, env Envelope, content io.Reade
 	if d.Announce != nil {
 		d.Announce.Announce(ev)
 	}
-	return Message{ID: c.ID, Octets: octets, Expires: c.Expires}, nil
+	return Message{ID: c.ID, Octets: octets, Expires: c.Expires, Recipients: len(entries)}, nil
 }
 
 // withdraw takes back a message whose listing failed, so that the repeat does
@@ -103,13 +103,9 @@ func (d *Deliveries) remove(ctx context.Context, ev Expunged) error {
 	if err := d.Project.Handle(ctx, ev); err != nil {
 		return fmt.Errorf("remove %d messages: %w", len(ev.Messages), err)
 	}
-	ids := make([]MessageID, len(ev.Messages))
-	for i, m := range ev.Messages {
-		ids[i] = m.ID
-	}
 	// The messages are gone for every reader; content left behind is swept.
-	if err := d.Contents.Release(ctx, ev.Maildrop, ids...); err != nil {
-		d.Log.Warn("content left to the sweep", "maildrop", ev.Maildrop, "messages", len(ids), "err", err)
+	if err := d.Contents.Release(ctx, ev.Maildrop, ev.Messages...); err != nil {
+		d.Log.Warn("content left to the sweep", "maildrop", ev.Maildrop, "messages", len(ev.Messages), "err", err)
 	}
 	return nil
 }

@@ -42,7 +42,7 @@ func listed(t *testing.T, stores mailboxtest.Stores, drop mailbox.MaildropID, co
 		t.Fatal(err)
 	}
 	for _, m := range list {
-		r, err := stores.Contents.Open(t.Context(), m.ID)
+		r, err := stores.Contents.Open(t.Context(), m)
 		if err != nil {
 			t.Errorf("%s is listed and cannot be opened: %v", m.ID, err)
 			continue
@@ -122,7 +122,7 @@ func TestARecipientNamedTwiceReceivesOnce(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if _, err := stores.Contents.Open(t.Context(), m.ID); !errors.Is(err, mailbox.ErrNotFound) {
+	if _, err := stores.Contents.Open(t.Context(), m); !errors.Is(err, mailbox.ErrNotFound) {
 		t.Errorf("both have removed it, and opening it gives %v; want not found", err)
 	}
 }
@@ -282,7 +282,7 @@ func TestADeliveryWhoseListingFailedIsTakenBack(t *testing.T) {
 						t.Errorf("%s has %v; the repeat will arrive beside it", r.Address, list)
 					}
 				}
-				if _, err := f.Intact.Contents.Open(t.Context(), contents.put[0].ID); !errors.Is(err, mailbox.ErrNotFound) {
+				if _, err := f.Intact.Contents.Open(t.Context(), mailbox.Message{ID: contents.put[0].ID}); !errors.Is(err, mailbox.ErrNotFound) {
 					t.Errorf("its content is left behind: %v", err)
 				}
 			})
@@ -368,7 +368,7 @@ func afterRemoval(t *testing.T, stores mailboxtest.Stores, env mailbox.Envelope,
 		t.Fatal(err)
 	}
 	for _, m := range before {
-		if err := stores.Maildrops.Add(t.Context(), mailbox.Entry{Maildrop: drop, Message: m}); err != nil {
+		if err := stores.Maildrops.Add(t.Context(), []mailbox.Entry{{Maildrop: drop, Message: m}}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -402,7 +402,7 @@ func TestContentGoesAfterTheListing(t *testing.T) {
 		t.Errorf("the calls for %d messages are %v; want %v", len(list), f.Calls(), want)
 	}
 	for _, m := range list {
-		if _, err := f.Intact.Contents.Open(t.Context(), m.ID); !errors.Is(err, mailbox.ErrNotFound) {
+		if _, err := f.Intact.Contents.Open(t.Context(), m); !errors.Is(err, mailbox.ErrNotFound) {
 			t.Errorf("the content of %s is left: %v", m.ID, err)
 		}
 	}

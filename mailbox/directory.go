@@ -154,8 +154,11 @@ func (d *Directory) Create(ctx context.Context, a Address, r Route) (Route, erro
 	}
 	r.Life = old.Life + 1
 	r.Created = d.now().UTC().Truncate(time.Millisecond)
-	if r.Kind != Alias {
+	switch r.Kind {
+	case Account:
 		r.Maildrop = MaildropOf(a, r.Life)
+	case Temporary:
+		r.Maildrop = TemporaryMaildropOf(a, r.Life)
 	}
 	return r, d.Addresses.Put(ctx, a, r)
 }

@@ -13,6 +13,7 @@ type Event interface{ event() }
 
 type (
 	// Delivered says that the content of a message is committed, for these maildrops.
+	// The delivery listener fills in the places.
 	Delivered struct{ Entries []Entry }
 
 	// Expunged says that messages were removed from a maildrop, by QUIT or otherwise.
@@ -44,7 +45,7 @@ type Projector struct{ Maildrops Maildrops }
 func (p Projector) Handle(ctx context.Context, ev Event) error {
 	switch ev := ev.(type) {
 	case Delivered:
-		return p.Maildrops.Add(ctx, ev.Entries...)
+		return p.Maildrops.Add(ctx, ev.Entries)
 	case Expunged:
 		return p.Maildrops.Remove(ctx, ev.Maildrop, ev.Messages...)
 	}

@@ -105,22 +105,39 @@ var maildrops = uuid.MustParse("6f2b7a52-6f0c-4c43-9a86-8a1b5a3f3d0e")
 // that two nodes that create an address at the same time agree without a lock.
 func MaildropOf(a Address, life uint32) MaildropID {
 	name := fmt.Appendf(nil, "%s\x00%d", a, life)
-	return MaildropID(uuid.NewHash(sha256.New(), maildrops, name, 8))
+	id := MaildropID(uuid.NewHash(sha256.New(), maildrops, name, 8))
+	id[15] &^= temporary
+	return id
 }
+
+// TemporaryMaildropOf is MaildropOf for an address that ends by itself.
+func TemporaryMaildropOf(a Address, life uint32) MaildropID {
+	id := MaildropOf(a, life)
+	id[15] |= temporary
+	return id
+}
+
+// temporary is the bit of the last octet that says so.
+const temporary = 1
+
+// Temporary reports whether all that the maildrop holds will expire. A store may
+// keep such maildrops apart; the id says it, so that nobody has to look it up.
+func (id MaildropID) Temporary() bool { return id[15]&temporary != 0 }
 
 func (id MaildropID) String() string { return uuid.UUID(id).String() }
 
 // A Message is one line of a maildrop listing.
 type Message struct {
-	ID      MessageID
-	Octets  int64     // as RETR sends it: CRLF line ends, before dot-stuffing
-	Expires time.Time // zero: kept until it is removed
-	Place   Place     // where the store listed it
+	ID         MessageID
+	Octets     int64     // as RETR sends it: CRLF line ends, before dot-stuffing
+	Expires    time.Time // zero: kept until it is removed
+	Recipients int       // how many maildrops the content is for; zero: not known
+	Place      Place     // where the store listed it
 }
 
-// A Place is the store's own note of where it lists a message. List fills it
-// in, Remove uses it to find the line without reading again, and everyone else
-// leaves it alone. The zero Place is always allowed and costs a look-up.
+// A Place is the store's own note of where it lists a message. Add and List fill
+// it in, Remove uses it to find the line without reading again, and everyone else
+// leaves it alone. Not every store has places.
 type Place struct {
 	Lane MessageID // a log with one writer
 	Ord  int64     // the position in it

@@ -226,6 +226,16 @@ func TestTheMaildropOfALifeOfAnAddressNeverChanges(t *testing.T) {
 	}
 }
 
+func TestTheIdOfAMaildropTellsWhetherItsMailExpires(t *testing.T) {
+	for life := range uint32(100) {
+		a := mailbox.Address{Local: "fred", Domain: "example.org"}
+		stays, ends := mailbox.MaildropOf(a, life), mailbox.TemporaryMaildropOf(a, life)
+		if stays.Temporary() || !ends.Temporary() || stays == ends {
+			t.Errorf("life %d has %s, temporary %v, and %s, temporary %v", life, stays, stays.Temporary(), ends, ends.Temporary())
+		}
+	}
+}
+
 func TestEachLifeOfEachAddressHasAMaildropOfItsOwn(t *testing.T) {
 	seen := make(map[mailbox.MaildropID]bool)
 	var addresses []mailbox.Address

@@ -29,28 +29,36 @@ type Contents interface {
 	// It fails with ErrFull where there is no room.
 	Put(ctx context.Context, c Content, r io.Reader) (octets int64, err error)
 
-	// Open is the content from its first octet. The reader fails rather than
-	// end early. Open fails with ErrNotFound only if no data centre has the
+	// Open is the content of a message from its first octet. The id is enough;
+	// what else is known of the message may spare a look. The reader fails rather
+	// than end early. Open fails with ErrNotFound only if no data centre has the
 	// content. The caller closes the reader.
-	Open(ctx context.Context, id MessageID) (io.ReadCloser, error)
+	Open(ctx context.Context, m Message) (io.ReadCloser, error)
 
 	// Release says that the maildrop no longer needs the contents. The last
-	// maildrop of a content to do so removes it. Repeating a release, and
-	// releasing what is not there, is harmless.
-	Release(ctx context.Context, drop MaildropID, ids ...MessageID) error
+	// maildrop of a content to do so removes it, perhaps a while after Release
+	// returned; a content that expires may stay until then. The ids are enough,
+	// except that Recipients says of a message for one maildrop that nobody else
+	// needs to be asked. Repeating a release, and releasing what is not there, is
+	// harmless.
+	Release(ctx context.Context, drop MaildropID, messages ...Message) error
 }
 
 // Maildrops is the projection that POP3 logs in to, and the truth about what a
 // maildrop holds. Additions and removals may be repeated and may arrive in any
-// order: a removed message stays removed when its Add comes late.
+// order: once an entry was given to Add, a removal of its message beats every
+// repeat of that Add, late ones too.
 type Maildrops interface {
-	// Add lists messages. When it returns nil every entry is durable and in the
-	// next List of its maildrop. When it fails, any of them may be.
-	Add(ctx context.Context, entries ...Entry) error
+	// Add lists messages. A store that has places gives one to each entry that
+	// has none, before it writes anything and also when it then fails: an Add is
+	// repeated with the same entries, and an entry without a place is new. When
+	// Add returns nil every entry is durable and in the next List of its
+	// maildrop. When it fails, any of them may be.
+	Add(ctx context.Context, entries []Entry) error
 
-	// Remove takes messages off the listing, by id and, where the Message came
-	// from List, without searching for it. When it fails, any of them may have
-	// been removed. Removing what is not there is harmless.
+	// Remove takes messages off the listing: one with a place without searching
+	// for it, any other by its id, if it is listed. When it fails, any of them
+	// may have been removed. Removing what is not there is harmless.
 	Remove(ctx context.Context, drop MaildropID, messages ...Message) error
 
 	// List returns the messages in the order of their ids, those that have

@@ -85,7 +85,7 @@ func (d *maildrop) Close() error            { return nil }
 // removed by another session, or may not have arrived here yet. A reader that
 // took it off the listing would lose mail.
 func (d *maildrop) Open(ctx context.Context, m mailbox.Message) (io.ReadCloser, error) {
-	r, err := d.backend.contents.Open(ctx, m.ID)
+	r, err := d.backend.contents.Open(ctx, m)
 	if err != nil {
 		return nil, fmt.Errorf("open message %s: %w", m.ID, err)
 	}

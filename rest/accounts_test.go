@@ -168,7 +168,7 @@ func TestARemovedAccountTakesItsMailAlong(t *testing.T) {
 	if n := len(s.mail(t, fred.Maildrop)); n != 0 {
 		t.Errorf("%d messages are left", n)
 	}
-	if _, err := s.stores.Intact.Contents.Open(t.Context(), one.ID); !errors.Is(err, mailbox.ErrNotFound) {
+	if _, err := s.stores.Intact.Contents.Open(t.Context(), one); !errors.Is(err, mailbox.ErrNotFound) {
 		t.Errorf("content is left: %v", err)
 	}
 	if n := len(s.mail(t, barney.Maildrop)); n != 1 {

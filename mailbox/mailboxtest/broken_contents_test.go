@@ -94,11 +94,11 @@ var brokenContents = map[string]broken{
 			uncommitted.Store(c.ID, &parts)
 			defer uncommitted.Delete(c.ID)
 			return inner.Put(ctx, c, io.TeeReader(r, &parts))
-		}, func(ctx context.Context, id mailbox.MessageID) (io.ReadCloser, error) {
-			if parts, ok := uncommitted.Load(id); ok {
+		}, func(ctx context.Context, m mailbox.Message) (io.ReadCloser, error) {
+			if parts, ok := uncommitted.Load(m.ID); ok {
 				return io.NopCloser(bytes.NewReader(parts.(*sliding).bytes())), nil
 			}
-			return inner.Open(ctx, id)
+			return inner.Open(ctx, m)
 		}, nil}
 	}, []string{"Contents/nothing can be read in part while it is put"}},
 
@@ -116,8 +116,8 @@ var brokenContents = map[string]broken{
 
 	"gives an empty reader for what it does not know": {func(s *mailboxtest.Stores) {
 		inner := s.Contents
-		s.Contents = contents{inner, nil, func(ctx context.Context, id mailbox.MessageID) (io.ReadCloser, error) {
-			r, err := inner.Open(ctx, id)
+		s.Contents = contents{inner, nil, func(ctx context.Context, m mailbox.Message) (io.ReadCloser, error) {
+			r, err := inner.Open(ctx, m)
 			if errors.Is(err, mailbox.ErrNotFound) {
 				return io.NopCloser(strings.NewReader("")), nil
 			}
@@ -129,27 +129,27 @@ var brokenContents = map[string]broken{
 		inner := s.Contents
 		var mu sync.Mutex
 		readers := make(map[mailbox.MessageID]io.ReadCloser)
-		s.Contents = contents{inner, nil, func(ctx context.Context, id mailbox.MessageID) (io.ReadCloser, error) {
+		s.Contents = contents{inner, nil, func(ctx context.Context, m mailbox.Message) (io.ReadCloser, error) {
 			mu.Lock()
 			defer mu.Unlock()
-			r, err := inner.Open(ctx, id)
+			r, err := inner.Open(ctx, m)
 			if err != nil {
 				return nil, err
 			}
-			if readers[id] == nil {
-				readers[id] = &lockedReader{r: r}
+			if readers[m.ID] == nil {
+				readers[m.ID] = &lockedReader{r: r}
 			}
-			return readers[id], nil
+			return readers[m.ID], nil
 		}, nil}
 	}, []string{"Contents/several readers at once each get all of it", "Contents/a reader closed early takes nothing away"}},
 
 	"says not found when the context ended": {func(s *mailboxtest.Stores) {
 		inner := s.Contents
-		s.Contents = contents{inner, nil, func(ctx context.Context, id mailbox.MessageID) (io.ReadCloser, error) {
+		s.Contents = contents{inner, nil, func(ctx context.Context, m mailbox.Message) (io.ReadCloser, error) {
 			if ctx.Err() != nil {
 				return nil, mailbox.ErrNotFound
 			}
-			return inner.Open(ctx, id)
+			return inner.Open(ctx, m)
 		}, nil}
 		addresses := s.Addresses
 		s.Addresses = lookups{addresses, func(ctx context.Context, a mailbox.Address) (mailbox.Route, error) {
@@ -164,8 +164,8 @@ var brokenContents = map[string]broken{
 		inner, drops := s.Contents, s.Maildrops
 		s.Contents = contents{inner, func(ctx context.Context, c mailbox.Content, r io.Reader) (int64, error) {
 			return inner.Put(context.WithoutCancel(ctx), c, r)
-		}, nil, func(ctx context.Context, drop mailbox.MaildropID, ids ...mailbox.MessageID) error {
-			return inner.Release(context.WithoutCancel(ctx), drop, ids...)
+		}, nil, func(ctx context.Context, drop mailbox.MaildropID, messages ...mailbox.Message) error {
+			return inner.Release(context.WithoutCancel(ctx), drop, messages...)
 		}}
 		s.Maildrops = maildrops{drops, nil, nil, func(ctx context.Context, drop mailbox.MaildropID) ([]mailbox.Message, error) {
 			return drops.List(context.WithoutCancel(ctx), drop)
@@ -173,7 +173,7 @@ var brokenContents = map[string]broken{
 	}, []string{"Contents/nothing can be opened after the context ended", "Contents/a release with an ended context fails", "Maildrops/an ended context fails"}},
 
 	"never lets go of content": {func(s *mailboxtest.Stores) {
-		releases(s, func(context.Context, mailbox.Contents, mailbox.MaildropID, []mailbox.MessageID) error { return nil })
+		releases(s, func(context.Context, mailbox.Contents, mailbox.MaildropID, []mailbox.Message) error { return nil })
 	}, []string{"Contents/the only maildrop removes it", "Model"}},
 
 	"lets go of content at the first release": {func(s *mailboxtest.Stores) {
@@ -185,12 +185,12 @@ var brokenContents = map[string]broken{
 			drops[c.ID] = c.Maildrops
 			mu.Unlock()
 			return inner.Put(ctx, c, r)
-		}, nil, func(ctx context.Context, _ mailbox.MaildropID, ids ...mailbox.MessageID) error {
+		}, nil, func(ctx context.Context, _ mailbox.MaildropID, messages ...mailbox.Message) error {
 			mu.Lock()
 			defer mu.Unlock()
-			for _, id := range ids {
-				for _, drop := range drops[id] {
-					if err := inner.Release(ctx, drop, id); err != nil {
+			for _, m := range messages {
+				for _, drop := range drops[m.ID] {
+					if err := inner.Release(ctx, drop, m); err != nil {
 						return err
 					}
 				}
@@ -210,13 +210,13 @@ var brokenContents = map[string]broken{
 			}
 			mu.Unlock()
 			return inner.Put(ctx, c, r)
-		}, nil, func(ctx context.Context, _ mailbox.MaildropID, ids ...mailbox.MessageID) error {
+		}, nil, func(ctx context.Context, _ mailbox.MaildropID, messages ...mailbox.Message) error {
 			mu.Lock()
 			defer mu.Unlock()
-			for _, id := range ids {
-				if left := drops[id]; len(left) > 0 {
-					drops[id] = left[1:]
-					if err := inner.Release(ctx, left[0], id); err != nil {
+			for _, m := range messages {
+				if left := drops[m.ID]; len(left) > 0 {
+					drops[m.ID] = left[1:]
+					if err := inner.Release(ctx, left[0], m); err != nil {
 						return err
 					}
 				}
@@ -235,18 +235,18 @@ var brokenContents = map[string]broken{
 			released[c.ID], drops[c.ID] = make(map[mailbox.MaildropID]bool), len(c.Maildrops)
 			mu.Unlock()
 			return inner.Put(ctx, c, r)
-		}, nil, func(ctx context.Context, drop mailbox.MaildropID, ids ...mailbox.MessageID) error {
+		}, nil, func(ctx context.Context, drop mailbox.MaildropID, messages ...mailbox.Message) error {
 			mu.Lock()
 			defer mu.Unlock()
-			for _, id := range ids {
-				if released[id] == nil {
+			for _, m := range messages {
+				if released[m.ID] == nil {
 					continue
 				}
-				if released[id][drop] = true; len(released[id]) < drops[id] {
+				if released[m.ID][drop] = true; len(released[m.ID]) < drops[m.ID] {
 					continue
 				}
-				for gone := range released[id] {
-					if err := inner.Release(ctx, gone, id); err != nil {
+				for gone := range released[m.ID] {
+					if err := inner.Release(ctx, gone, m); err != nil {
 						return err
 					}
 				}
@@ -256,13 +256,13 @@ var brokenContents = map[string]broken{
 	}, []string{"Contents/putting again does not forget who released it", "Model"}},
 
 	"stops a release at what it does not know": {func(s *mailboxtest.Stores) {
-		releases(s, func(ctx context.Context, inner mailbox.Contents, drop mailbox.MaildropID, ids []mailbox.MessageID) error {
-			for _, id := range ids {
-				r, err := inner.Open(ctx, id)
+		releases(s, func(ctx context.Context, inner mailbox.Contents, drop mailbox.MaildropID, messages []mailbox.Message) error {
+			for _, m := range messages {
+				r, err := inner.Open(ctx, m)
 				if err != nil {
 					return nil
 				}
-				if err := errors.Join(r.Close(), inner.Release(ctx, drop, id)); err != nil {
+				if err := errors.Join(r.Close(), inner.Release(ctx, drop, m)); err != nil {
 					return err
 				}
 			}
@@ -271,20 +271,20 @@ var brokenContents = map[string]broken{
 	}, []string{"Contents/a release of what is not there is harmless", "Model"}},
 
 	"releases the first hundred": {func(s *mailboxtest.Stores) {
-		releases(s, func(ctx context.Context, inner mailbox.Contents, drop mailbox.MaildropID, ids []mailbox.MessageID) error {
-			return inner.Release(ctx, drop, ids[:min(len(ids), 100)]...)
+		releases(s, func(ctx context.Context, inner mailbox.Contents, drop mailbox.MaildropID, messages []mailbox.Message) error {
+			return inner.Release(ctx, drop, messages[:min(len(messages), 100)]...)
 		})
 	}, []string{"Contents/a release of many contents removes each"}},
 
 	"ends early when the content is released while it is read": {func(s *mailboxtest.Stores) {
 		inner := s.Contents
-		s.Contents = contents{inner, nil, func(ctx context.Context, id mailbox.MessageID) (io.ReadCloser, error) {
-			r, err := inner.Open(ctx, id)
+		s.Contents = contents{inner, nil, func(ctx context.Context, m mailbox.Message) (io.ReadCloser, error) {
+			r, err := inner.Open(ctx, m)
 			if err != nil {
 				return nil, err
 			}
 			return &untilReleased{r, func() bool {
-				_, err := inner.Open(ctx, id)
+				_, err := inner.Open(ctx, m)
 				return err != nil
 			}}, nil
 		}, nil}

@@ -32,7 +32,7 @@ var brokenMaildrops = map[string]broken{
 		inner := s.Maildrops
 		var mu sync.Mutex
 		arrival := make(map[mailbox.MessageID]int)
-		s.Maildrops = maildrops{inner, func(ctx context.Context, entries ...mailbox.Entry) error {
+		s.Maildrops = maildrops{inner, func(ctx context.Context, entries []mailbox.Entry) error {
 			mu.Lock()
 			for _, e := range entries {
 				if _, again := arrival[e.Message.ID]; !again {
@@ -40,7 +40,7 @@ var brokenMaildrops = map[string]broken{
 				}
 			}
 			mu.Unlock()
-			return inner.Add(ctx, entries...)
+			return inner.Add(ctx, entries)
 		}, nil, func(ctx context.Context, drop mailbox.MaildropID) ([]mailbox.Message, error) {
 			list, err := inner.List(ctx, drop)
 			mu.Lock()
@@ -86,13 +86,13 @@ var brokenMaildrops = map[string]broken{
 		inner := s.Maildrops
 		var mu sync.Mutex
 		added := make(map[mailbox.Entry]int)
-		s.Maildrops = maildrops{inner, func(ctx context.Context, entries ...mailbox.Entry) error {
+		s.Maildrops = maildrops{inner, func(ctx context.Context, entries []mailbox.Entry) error {
 			mu.Lock()
 			for _, e := range entries {
 				added[mailbox.Entry{Maildrop: e.Maildrop, Message: mailbox.Message{ID: e.Message.ID}}]++
 			}
 			mu.Unlock()
-			return inner.Add(ctx, entries...)
+			return inner.Add(ctx, entries)
 		}, nil, func(ctx context.Context, drop mailbox.MaildropID) ([]mailbox.Message, error) {
 			list, err := inner.List(ctx, drop)
 			mu.Lock()
@@ -109,7 +109,7 @@ var brokenMaildrops = map[string]broken{
 
 	"adds the first entry": {func(s *mailboxtest.Stores) {
 		adds(s, func(ctx context.Context, inner mailbox.Maildrops, entries []mailbox.Entry) error {
-			return inner.Add(ctx, entries[:min(len(entries), 1)]...)
+			return inner.Add(ctx, entries[:min(len(entries), 1)])
 		})
 	}, []string{"Maildrops/many entries in one addition are all listed", "Model"}},
 
@@ -119,7 +119,7 @@ var brokenMaildrops = map[string]broken{
 			for i := range entries {
 				entries[i].Maildrop = entries[0].Maildrop
 			}
-			return inner.Add(ctx, entries...)
+			return inner.Add(ctx, entries)
 		})
 	}, []string{"Maildrops/many entries in one addition are all listed", "Model"}},
 
@@ -128,12 +128,12 @@ var brokenMaildrops = map[string]broken{
 		half := func(drop mailbox.MaildropID) mailbox.MaildropID {
 			return mailbox.MaildropID(append(drop[:8:8], make([]byte, 8)...))
 		}
-		s.Maildrops = maildrops{inner, func(ctx context.Context, entries ...mailbox.Entry) error {
+		s.Maildrops = maildrops{inner, func(ctx context.Context, entries []mailbox.Entry) error {
 			entries = slices.Clone(entries)
 			for i := range entries {
 				entries[i].Maildrop = half(entries[i].Maildrop)
 			}
-			return inner.Add(ctx, entries...)
+			return inner.Add(ctx, entries)
 		}, func(ctx context.Context, drop mailbox.MaildropID, messages ...mailbox.Message) error {
 			return inner.Remove(ctx, half(drop), messages...)
 		}, func(ctx context.Context, drop mailbox.MaildropID) ([]mailbox.Message, error) {
@@ -144,11 +144,11 @@ var brokenMaildrops = map[string]broken{
 	"removes from every maildrop": {func(s *mailboxtest.Stores) {
 		inner := s.Maildrops
 		var drops sync.Map
-		s.Maildrops = maildrops{inner, func(ctx context.Context, entries ...mailbox.Entry) error {
+		s.Maildrops = maildrops{inner, func(ctx context.Context, entries []mailbox.Entry) error {
 			for _, e := range entries {
 				drops.Store(e.Maildrop, true)
 			}
-			return inner.Add(ctx, entries...)
+			return inner.Add(ctx, entries)
 		}, func(ctx context.Context, _ mailbox.MaildropID, messages ...mailbox.Message) error {
 			for drop := range drops.Range {
 				if err := inner.Remove(ctx, drop.(mailbox.MaildropID), messages...); err != nil {
@@ -219,7 +219,7 @@ var brokenMaildrops = map[string]broken{
 	"writes behind": {func(s *mailboxtest.Stores) {
 		adds(s, func(ctx context.Context, inner mailbox.Maildrops, entries []mailbox.Entry) error {
 			entries = slices.Clone(entries)
-			time.AfterFunc(5*time.Millisecond, func() { _ = inner.Add(context.WithoutCancel(ctx), entries...) })
+			time.AfterFunc(5*time.Millisecond, func() { _ = inner.Add(context.WithoutCancel(ctx), entries) })
 			return nil
 		})
 	}, []string{"Maildrops/what was added is in the next list", "Maildrops/writers at the same time each see what they wrote", "Model"}},
@@ -230,7 +230,7 @@ var brokenMaildrops = map[string]broken{
 			if meetAnother(meet) {
 				return nil // overwritten by the other
 			}
-			return inner.Add(ctx, entries...)
+			return inner.Add(ctx, entries)
 		})
 	}, []string{"Maildrops/writers at the same time each see what they wrote"}},
 
@@ -250,13 +250,13 @@ var brokenMaildrops = map[string]broken{
 	"lists what has expired": {func(s *mailboxtest.Stores) {
 		inner := s.Maildrops
 		var expires sync.Map
-		s.Maildrops = maildrops{inner, func(ctx context.Context, entries ...mailbox.Entry) error {
+		s.Maildrops = maildrops{inner, func(ctx context.Context, entries []mailbox.Entry) error {
 			entries = slices.Clone(entries)
 			for i, e := range entries {
 				expires.Store(e.Message.ID, e.Message.Expires)
 				entries[i].Message.Expires = time.Time{}
 			}
-			return inner.Add(ctx, entries...)
+			return inner.Add(ctx, entries)
 		}, nil, func(ctx context.Context, drop mailbox.MaildropID) ([]mailbox.Message, error) {
 			list, err := inner.List(ctx, drop)
 			for i, m := range list {

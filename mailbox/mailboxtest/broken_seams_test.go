@@ -20,8 +20,8 @@ import (
 type contents struct {
 	mailbox.Contents
 	put     func(ctx context.Context, c mailbox.Content, r io.Reader) (int64, error)
-	open    func(ctx context.Context, id mailbox.MessageID) (io.ReadCloser, error)
-	release func(ctx context.Context, drop mailbox.MaildropID, ids ...mailbox.MessageID) error
+	open    func(ctx context.Context, m mailbox.Message) (io.ReadCloser, error)
+	release func(ctx context.Context, drop mailbox.MaildropID, messages ...mailbox.Message) error
 }
 
 func (s contents) Put(ctx context.Context, c mailbox.Content, r io.Reader) (int64, error) {
@@ -31,25 +31,25 @@ func (s contents) Put(ctx context.Context, c mailbox.Content, r io.Reader) (int6
 	return s.put(ctx, c, r)
 }
 
-func (s contents) Open(ctx context.Context, id mailbox.MessageID) (io.ReadCloser, error) {
+func (s contents) Open(ctx context.Context, m mailbox.Message) (io.ReadCloser, error) {
 	if s.open == nil {
-		return s.Contents.Open(ctx, id)
+		return s.Contents.Open(ctx, m)
 	}
-	return s.open(ctx, id)
+	return s.open(ctx, m)
 }
 
-func (s contents) Release(ctx context.Context, drop mailbox.MaildropID, ids ...mailbox.MessageID) error {
+func (s contents) Release(ctx context.Context, drop mailbox.MaildropID, messages ...mailbox.Message) error {
 	if s.release == nil {
-		return s.Contents.Release(ctx, drop, ids...)
+		return s.Contents.Release(ctx, drop, messages...)
 	}
-	return s.release(ctx, drop, ids...)
+	return s.release(ctx, drop, messages...)
 }
 
 // reads changes what Open gives.
 func reads(s *mailboxtest.Stores, change func([]byte) []byte) {
 	inner := s.Contents
-	s.Contents = contents{inner, nil, func(ctx context.Context, id mailbox.MessageID) (io.ReadCloser, error) {
-		r, err := inner.Open(ctx, id)
+	s.Contents = contents{inner, nil, func(ctx context.Context, m mailbox.Message) (io.ReadCloser, error) {
+		r, err := inner.Open(ctx, m)
 		if err != nil {
 			return nil, err
 		}
@@ -70,25 +70,25 @@ func puts(s *mailboxtest.Stores, change func(io.Reader) io.Reader) {
 }
 
 // releases replaces Release.
-func releases(s *mailboxtest.Stores, release func(context.Context, mailbox.Contents, mailbox.MaildropID, []mailbox.MessageID) error) {
+func releases(s *mailboxtest.Stores, release func(context.Context, mailbox.Contents, mailbox.MaildropID, []mailbox.Message) error) {
 	inner := s.Contents
-	s.Contents = contents{inner, nil, nil, func(ctx context.Context, drop mailbox.MaildropID, ids ...mailbox.MessageID) error {
-		return release(ctx, inner, drop, ids)
+	s.Contents = contents{inner, nil, nil, func(ctx context.Context, drop mailbox.MaildropID, messages ...mailbox.Message) error {
+		return release(ctx, inner, drop, messages)
 	}}
 }
 
 type maildrops struct {
 	mailbox.Maildrops
-	add    func(ctx context.Context, entries ...mailbox.Entry) error
+	add    func(ctx context.Context, entries []mailbox.Entry) error
 	remove func(ctx context.Context, drop mailbox.MaildropID, messages ...mailbox.Message) error
 	list   func(ctx context.Context, drop mailbox.MaildropID) ([]mailbox.Message, error)
 }
 
-func (s maildrops) Add(ctx context.Context, entries ...mailbox.Entry) error {
+func (s maildrops) Add(ctx context.Context, entries []mailbox.Entry) error {
 	if s.add == nil {
-		return s.Maildrops.Add(ctx, entries...)
+		return s.Maildrops.Add(ctx, entries)
 	}
-	return s.add(ctx, entries...)
+	return s.add(ctx, entries)
 }
 
 func (s maildrops) Remove(ctx context.Context, drop mailbox.MaildropID, messages ...mailbox.Message) error {
@@ -108,7 +108,7 @@ func (s maildrops) List(ctx context.Context, drop mailbox.MaildropID) ([]mailbox
 // adds replaces Add.
 func adds(s *mailboxtest.Stores, add func(context.Context, mailbox.Maildrops, []mailbox.Entry) error) {
 	inner := s.Maildrops
-	s.Maildrops = maildrops{inner, func(ctx context.Context, entries ...mailbox.Entry) error {
+	s.Maildrops = maildrops{inner, func(ctx context.Context, entries []mailbox.Entry) error {
 		return add(ctx, inner, entries)
 	}, nil, nil}
 }
@@ -239,7 +239,7 @@ func (s *forgetful) drop(id mailbox.MaildropID) (map[mailbox.MessageID]mailbox.M
 	return s.listed[id], s.early[id]
 }
 
-func (s *forgetful) Add(ctx context.Context, entries ...mailbox.Entry) error {
+func (s *forgetful) Add(ctx context.Context, entries []mailbox.Entry) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, e := range entries {

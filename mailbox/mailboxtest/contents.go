@@ -108,7 +108,7 @@ func emptyReads(r io.Reader) io.Reader {
 
 func (s contentsSuite) slowReads(t *testing.T) {
 	want := octets(256<<10+1, 2)
-	r, err := s.store.Open(t.Context(), s.put(t, want, newDrop()))
+	r, err := s.store.Open(t.Context(), mailbox.Message{ID: s.put(t, want, newDrop())})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -217,11 +217,29 @@ func (s contentsSuite) putAtOnce(t *testing.T) {
 }
 
 func (s contentsSuite) expiresLater(t *testing.T) {
-	c := mailbox.Content{ID: ids.Next(), Maildrops: newDrops(1), Expires: time.Now().Add(time.Hour)}
-	if _, err := s.store.Put(t.Context(), c, bytes.NewReader(octets(300<<10, 10))); err != nil {
-		t.Fatal(err)
+	for name, drops := range map[string][]mailbox.MaildropID{
+		"in a maildrop that stays":  newDrops(1),
+		"in one that ends":          {newTemporaryDrop()},
+		"in one that ends, and one": {newTemporaryDrop(), newDrop()},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := mailbox.Content{ID: ids.Next(), Maildrops: drops, Expires: time.Now().Add(time.Hour)}
+			if _, err := s.store.Put(t.Context(), c, bytes.NewReader(octets(300<<10, 10))); err != nil {
+				t.Fatal(err)
+			}
+			s.holds(t, c.ID, octets(300<<10, 10))
+			r, err := s.store.Open(t.Context(), mailbox.Message{ID: c.ID, Expires: c.Expires})
+			if err != nil {
+				t.Fatalf("opened as what expires: %v", err)
+			}
+			got, err := io.ReadAll(r)
+			if err := errors.Join(err, r.Close()); err != nil || !bytes.Equal(got, octets(300<<10, 10)) {
+				t.Errorf("opened as what expires, it has %d octets, %v", len(got), err)
+			}
+			s.release(t, newDrop(), c.ID)
+			s.holds(t, c.ID, octets(300<<10, 10))
+		})
 	}
-	s.holds(t, c.ID, octets(300<<10, 10))
 }
 
 func (s contentsSuite) unknown(t *testing.T) {
@@ -245,7 +263,7 @@ func (s contentsSuite) openEnded(t *testing.T) {
 func (s contentsSuite) severalReaders(t *testing.T) {
 	want := octets(300<<10, 13)
 	id := s.put(t, want, newDrop())
-	first, err := s.store.Open(t.Context(), id)
+	first, err := s.store.Open(t.Context(), mailbox.Message{ID: id})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -264,7 +282,7 @@ func (s contentsSuite) closedEarly(t *testing.T) {
 	want := octets(300<<10, 14)
 	id := s.put(t, want, newDrop())
 	for _, n := range []int{0, 1, 128 << 10} {
-		r, err := s.store.Open(t.Context(), id)
+		r, err := s.store.Open(t.Context(), mailbox.Message{ID: id})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -281,7 +299,7 @@ func (s contentsSuite) closedEarly(t *testing.T) {
 func (s contentsSuite) releasedWhileRead(t *testing.T) {
 	drop, want := newDrop(), octets(s.Large, 15)
 	id := s.put(t, want, drop)
-	r, err := s.store.Open(t.Context(), id)
+	r, err := s.store.Open(t.Context(), mailbox.Message{ID: id})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -308,6 +326,14 @@ func (s contentsSuite) releasedByOne(t *testing.T) {
 			s.becomesAbsent(t, id)
 		})
 	}
+	t.Run("which says that it is the only one", func(t *testing.T) {
+		drop := newDrop()
+		id := s.put(t, octets(300<<10, 16), drop)
+		if err := s.store.Release(t.Context(), drop, mailbox.Message{ID: id, Recipients: 1}); err != nil {
+			t.Error(err)
+		}
+		s.becomesAbsent(t, id)
+	})
 }
 
 func (s contentsSuite) releasedByAll(t *testing.T) {
@@ -333,7 +359,7 @@ func (s contentsSuite) releasedAtOnce(t *testing.T) {
 		var all sync.WaitGroup
 		for _, drop := range drops {
 			all.Go(func() {
-				if err := s.store.Release(t.Context(), drop, id); err != nil {
+				if err := s.store.Release(t.Context(), drop, mailbox.Message{ID: id}); err != nil {
 					t.Error(err)
 				}
 			})
@@ -401,7 +427,7 @@ func (s contentsSuite) releasedMany(t *testing.T) {
 func (s contentsSuite) releaseEnded(t *testing.T) {
 	drop, want := newDrop(), octets(1000, 23)
 	id := s.put(t, want, drop)
-	if err := s.store.Release(ended(t), drop, id); err == nil {
+	if err := s.store.Release(ended(t), drop, mailbox.Message{ID: id}); err == nil {
 		t.Error("Release succeeded with a context that had ended")
 	}
 	s.release(t, drop, id)
@@ -437,7 +463,7 @@ func (s contentsSuite) put(t *testing.T, content []byte, drops ...mailbox.Maildr
 
 func (s contentsSuite) release(t *testing.T, drop mailbox.MaildropID, ids ...mailbox.MessageID) {
 	t.Helper()
-	if err := s.store.Release(t.Context(), drop, ids...); err != nil {
+	if err := s.store.Release(t.Context(), drop, byID(ids)...); err != nil {
 		t.Errorf("Release of %d contents: %v", len(ids), err)
 	}
 }

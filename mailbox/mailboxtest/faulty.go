@@ -193,9 +193,9 @@ func endless(r io.Reader) io.Reader {
 	})
 }
 
-func (s faultyContents) Open(ctx context.Context, id mailbox.MessageID) (r io.ReadCloser, err error) {
+func (s faultyContents) Open(ctx context.Context, m mailbox.Message) (r io.ReadCloser, err error) {
 	do := func(ctx context.Context) (err error) {
-		r, err = s.store.Open(ctx, id)
+		r, err = s.store.Open(ctx, m)
 		return err
 	}
 	err = s.call(ctx, "Contents.Open", do, func(ctx context.Context) error {
@@ -214,11 +214,11 @@ func (s faultyContents) Open(ctx context.Context, id mailbox.MessageID) (r io.Re
 	return r, err
 }
 
-func (s faultyContents) Release(ctx context.Context, drop mailbox.MaildropID, ids ...mailbox.MessageID) error {
+func (s faultyContents) Release(ctx context.Context, drop mailbox.MaildropID, messages ...mailbox.Message) error {
 	return s.call(ctx, "Contents.Release", func(ctx context.Context) error {
-		return s.store.Release(ctx, drop, ids...)
+		return s.store.Release(ctx, drop, messages...)
 	}, func(ctx context.Context) error {
-		return errors.Join(ErrFault, s.store.Release(ctx, drop, ids[:len(ids)/2]...))
+		return errors.Join(ErrFault, s.store.Release(ctx, drop, messages[:len(messages)/2]...))
 	})
 }
 
@@ -227,11 +227,11 @@ type faultyMaildrops struct {
 	store mailbox.Maildrops
 }
 
-func (s faultyMaildrops) Add(ctx context.Context, entries ...mailbox.Entry) error {
+func (s faultyMaildrops) Add(ctx context.Context, entries []mailbox.Entry) error {
 	return s.call(ctx, "Maildrops.Add", func(ctx context.Context) error {
-		return s.store.Add(ctx, entries...)
+		return s.store.Add(ctx, entries)
 	}, func(ctx context.Context) error {
-		return errors.Join(ErrFault, s.store.Add(ctx, entries[:len(entries)/2]...))
+		return errors.Join(ErrFault, s.store.Add(ctx, entries[:len(entries)/2]))
 	})
 }
 

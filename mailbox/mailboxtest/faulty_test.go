@@ -44,14 +44,14 @@ func TestCallsAreCountedOverAllSeams(t *testing.T) {
 	}
 	_, err = f.Contents.Put(ctx, mailbox.Content{ID: m.ID, Maildrops: []mailbox.MaildropID{freds}}, strings.NewReader(text))
 	must(t, err)
-	must(t, f.Maildrops.Add(ctx, mailbox.Entry{Maildrop: freds, Message: m}))
+	must(t, f.Maildrops.Add(ctx, []mailbox.Entry{{Maildrop: freds, Message: m}}))
 	_, err = f.Maildrops.List(ctx, freds)
 	must(t, err)
-	r, err := f.Contents.Open(ctx, m.ID)
+	r, err := f.Contents.Open(ctx, m)
 	must(t, err)
 	must(t, r.Close())
 	must(t, f.Maildrops.Remove(ctx, freds, m))
-	must(t, f.Contents.Release(ctx, freds, m.ID))
+	must(t, f.Contents.Release(ctx, freds, m))
 	want := []string{
 		"Addresses.Put", "Addresses.Lookup", "Addresses.List", "Contents.Put", "Maildrops.Add",
 		"Maildrops.List", "Contents.Open", "Maildrops.Remove", "Contents.Release",
@@ -102,7 +102,7 @@ func TestEachFaultDoesAsMuchAsItSays(t *testing.T) {
 				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 				defer cancel()
 				f := mailboxtest.Faulty(mailboxtest.Memory(), mailboxtest.Nth(1, c.fault))
-				if err := f.Maildrops.Add(ctx, two...); !errors.Is(err, mailboxtest.ErrFault) {
+				if err := f.Maildrops.Add(ctx, two); !errors.Is(err, mailboxtest.ErrFault) {
 					t.Errorf("Add = %v; want the fault", err)
 				}
 				if n := len(list(t, f.Intact, freds)) + len(list(t, f.Intact, wilmas)); n != c.want {
@@ -117,7 +117,7 @@ func TestADelayedCallSucceedsLater(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := mailboxtest.Faulty(mailboxtest.Memory(), mailboxtest.Nth(1, mailboxtest.Delay(3*time.Second)))
 		begin := time.Now()
-		must(t, f.Maildrops.Add(t.Context(), entry(freds)))
+		must(t, f.Maildrops.Add(t.Context(), []mailbox.Entry{entry(freds)}))
 		if took := time.Since(begin); took != 3*time.Second {
 			t.Errorf("Add took %v; want 3s", took)
 		}
@@ -133,7 +133,7 @@ func TestHalfAPutLeavesNothing(t *testing.T) {
 	if n, err := f.Contents.Put(t.Context(), c, strings.NewReader(text)); !errors.Is(err, mailboxtest.ErrFault) || n != 0 {
 		t.Errorf("Put = %d, %v; want the fault", n, err)
 	}
-	if _, err := f.Intact.Contents.Open(t.Context(), c.ID); !errors.Is(err, mailbox.ErrNotFound) {
+	if _, err := f.Intact.Contents.Open(t.Context(), mailbox.Message{ID: c.ID}); !errors.Is(err, mailbox.ErrNotFound) {
 		t.Errorf("Open = %v; want not found", err)
 	}
 }
@@ -143,7 +143,7 @@ func TestHalfAnOpenBreaksWhileItIsRead(t *testing.T) {
 	c := mailbox.Content{ID: entry(freds).Message.ID, Maildrops: []mailbox.MaildropID{freds}}
 	_, err := f.Contents.Put(t.Context(), c, strings.NewReader(strings.Repeat("x", 1000)))
 	must(t, err)
-	r, err := f.Contents.Open(t.Context(), c.ID)
+	r, err := f.Contents.Open(t.Context(), mailbox.Message{ID: c.ID})
 	must(t, err)
 	got, err := io.ReadAll(r)
 	if len(got) == 0 || len(got) >= 1000 || !errors.Is(err, mailboxtest.ErrFault) {

@@ -18,10 +18,14 @@ import (
 // ids mints the message ids of the suites.
 var ids mailbox.MessageIDs
 
-// newDrop is a maildrop that no other test uses.
-func newDrop() (drop mailbox.MaildropID) {
-	rand.Read(drop[:]) // never fails
-	return drop
+// newDrop is a maildrop that no other test uses, of an address that stays.
+func newDrop() mailbox.MaildropID {
+	return mailbox.MaildropOf(mailbox.Address{Local: "fred", Domain: newDomain()}, 1)
+}
+
+// newTemporaryDrop is a maildrop that no other test uses, of an address that ends.
+func newTemporaryDrop() mailbox.MaildropID {
+	return mailbox.TemporaryMaildropOf(mailbox.Address{Local: "fred", Domain: newDomain()}, 1)
 }
 
 func newDrops(n int) []mailbox.MaildropID {
@@ -51,6 +55,15 @@ func entries(drop mailbox.MaildropID, messages ...mailbox.Message) []mailbox.Ent
 		list[i] = mailbox.Entry{Maildrop: drop, Message: m}
 	}
 	return list
+}
+
+// byID are messages of which nothing but the id is known.
+func byID(ids []mailbox.MessageID) []mailbox.Message {
+	messages := make([]mailbox.Message, len(ids))
+	for i, id := range ids {
+		messages[i].ID = id
+	}
+	return messages
 }
 
 // idAt is the id with this time, in 100 ns since 1970, and these last eight
@@ -120,7 +133,7 @@ func outcome(err error) string {
 
 // readAll reads a content to its end and closes it.
 func readAll(ctx context.Context, store mailbox.Contents, id mailbox.MessageID) ([]byte, error) {
-	r, err := store.Open(ctx, id)
+	r, err := store.Open(ctx, mailbox.Message{ID: id})
 	if err != nil {
 		return nil, err
 	}

@@ -59,27 +59,27 @@ func (s *memoryContents) Put(ctx context.Context, c mailbox.Content, r io.Reader
 	return int64(len(octets)), nil
 }
 
-func (s *memoryContents) Open(ctx context.Context, id mailbox.MessageID) (io.ReadCloser, error) {
+func (s *memoryContents) Open(ctx context.Context, m mailbox.Message) (io.ReadCloser, error) {
 	if err := ctx.Err(); err != nil {
-		return nil, fmt.Errorf("memory: open %s: %w", id, err)
+		return nil, fmt.Errorf("memory: open %s: %w", m.ID, err)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	c := s.contents[id]
+	c := s.contents[m.ID]
 	if c == nil || c.removed {
-		return nil, fmt.Errorf("memory: open %s: %w", id, mailbox.ErrNotFound)
+		return nil, fmt.Errorf("memory: open %s: %w", m.ID, mailbox.ErrNotFound)
 	}
 	return io.NopCloser(bytes.NewReader(c.octets)), nil
 }
 
-func (s *memoryContents) Release(ctx context.Context, drop mailbox.MaildropID, ids ...mailbox.MessageID) error {
+func (s *memoryContents) Release(ctx context.Context, drop mailbox.MaildropID, messages ...mailbox.Message) error {
 	if err := ctx.Err(); err != nil {
-		return fmt.Errorf("memory: release %d contents: %w", len(ids), err)
+		return fmt.Errorf("memory: release %d contents: %w", len(messages), err)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, id := range ids {
-		c := s.contents[id]
+	for _, m := range messages {
+		c := s.contents[m.ID]
 		if c == nil || !c.needed[drop] {
 			continue
 		}
@@ -114,7 +114,7 @@ func (s *memoryMaildrops) drop(id mailbox.MaildropID) *memoryMaildrop {
 	return d
 }
 
-func (s *memoryMaildrops) Add(ctx context.Context, entries ...mailbox.Entry) error {
+func (s *memoryMaildrops) Add(ctx context.Context, entries []mailbox.Entry) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("memory: add %d entries: %w", len(entries), err)
 	}

@@ -24,7 +24,7 @@ func TestMemoryKeepsADeliveryUntilItIsExpunged(t *testing.T) {
 	if err != nil || len(list) != 1 || list[0] != m {
 		t.Fatalf("List = %v, %v; want %v", list, err, m)
 	}
-	r, err := stores.Contents.Open(t.Context(), m.ID)
+	r, err := stores.Contents.Open(t.Context(), m)
 	if err != nil {
 		t.Fatal(err)
 	}

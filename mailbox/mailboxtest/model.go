@@ -2,6 +2,7 @@ package mailboxtest
 
 import (
 	"bytes"
+	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -56,9 +57,13 @@ type model struct {
 	addresses []mailbox.Address // in the order of their first write
 	routes    map[mailbox.Address]mailbox.Route
 
-	steps              int
-	putting, releasing map[*modelMessage]bool   // in the current step
-	routing            map[mailbox.Address]bool // in the current step
+	steps int
+
+	// In the current step.
+	putting, releasing map[*modelMessage]bool
+	adding             map[modelLine]bool
+	routing            map[mailbox.Address]bool
+	after              []func() // notes what the calls changed
 }
 
 // A modelMessage is what has happened to one message. Failures give its number
@@ -73,6 +78,8 @@ type modelMessage struct {
 	kept    bool                 // Put succeeded
 
 	added, removed, released map[mailbox.MaildropID]bool
+
+	entries map[mailbox.MaildropID][]mailbox.Entry // one each, once it was added
 }
 
 // gone reports whether every maildrop has released the content.
@@ -80,7 +87,7 @@ func (msg *modelMessage) gone() bool { return len(msg.released) == len(msg.drops
 
 // listed is the message as List has it.
 func (msg *modelMessage) listed() mailbox.Message {
-	return mailbox.Message{ID: msg.id, Octets: int64(len(msg.octets)), Expires: msg.expires}
+	return mailbox.Message{ID: msg.id, Octets: int64(len(msg.octets)), Expires: msg.expires, Recipients: len(msg.drops)}
 }
 
 // A modelSession is a reader that lists a maildrop and holds on to the list.
@@ -124,6 +131,7 @@ func (m *model) newMessage(n int, salt [6]byte) *modelMessage {
 		added:    make(map[mailbox.MaildropID]bool),
 		removed:  make(map[mailbox.MaildropID]bool),
 		released: make(map[mailbox.MaildropID]bool),
+		entries:  make(map[mailbox.MaildropID][]mailbox.Entry),
 	}
 	switch rapid.SampledFrom([]string{"never", "never", "later", "before"}).Draw(m.T, "expires") {
 	case "later":
@@ -147,6 +155,7 @@ var actions = map[string]func(*model) func() error{
 	"add":                   (*model).add,
 	"add several":           (*model).addSeveral,
 	"remove by id":          (*model).removeByID,
+	"withdraw":              (*model).withdraw,
 	"remove what is listed": (*model).removeListed,
 	"release":               (*model).release,
 	"break off":             (*model).breakOff,
@@ -156,7 +165,7 @@ var actions = map[string]func(*model) func() error{
 // often has the names of the actions, more than once those that a history needs
 // more of to become interesting.
 var often = []string{
-	"deliver", "deliver", "deliver", "put", "add", "add several", "add several", "remove by id",
+	"deliver", "deliver", "deliver", "put", "add", "add several", "add several", "remove by id", "withdraw",
 	"remove what is listed", "remove what is listed", "release", "release", "break off", "route",
 }
 
@@ -166,7 +175,8 @@ func (m *model) step(atOnce int) {
 		return
 	}
 	m.putting, m.releasing = make(map[*modelMessage]bool), make(map[*modelMessage]bool)
-	m.routing = make(map[mailbox.Address]bool)
+	m.adding, m.routing = make(map[modelLine]bool), make(map[mailbox.Address]bool)
+	m.after = nil
 	var calls []func() error
 	for range atOnce {
 		if call := actions[rapid.SampledFrom(often).Draw(m.T, "call")](m); call != nil {
@@ -184,6 +194,9 @@ func (m *model) step(atOnce int) {
 			m.Logf("%v", err)
 			m.Fatalf("a call failed")
 		}
+	}
+	for _, note := range m.after {
+		note()
 	}
 	for _, msg := range m.messages {
 		if m.putting[msg] || m.releasing[msg] {
@@ -239,22 +252,45 @@ func (m *model) deliver() func() error {
 		return nil
 	}
 	msg.kept, m.putting[msg] = true, true
-	var entries []mailbox.Entry
+	var lines []modelLine
 	for _, drop := range msg.drops {
-		entries = append(entries, msg.addTo(drop))
+		lines = append(lines, modelLine{drop, msg})
 	}
+	add := m.addLines(lines)
 	return func() error {
 		if err := m.putNow(msg); err != nil {
 			return err
 		}
-		return m.stores.Maildrops.Add(m.Context(), entries...)
+		return add()
 	}
 }
 
-// addTo notes that the message is added, perhaps again, perhaps too late.
-func (msg *modelMessage) addTo(drop mailbox.MaildropID) mailbox.Entry {
-	msg.added[drop] = true
-	return mailbox.Entry{Maildrop: drop, Message: msg.listed()}
+// A modelLine is a message in a maildrop.
+type modelLine struct {
+	drop mailbox.MaildropID
+	msg  *modelMessage
+}
+
+// addLines adds messages, perhaps again, perhaps too late. A line is new in one
+// call of a step alone: it gets its place then, which repeats have to know.
+func (m *model) addLines(lines []modelLine) func() error {
+	var entries []mailbox.Entry
+	for _, l := range lines {
+		again := l.msg.entries[l.drop]
+		if len(again) == 0 && m.adding[l] {
+			continue
+		}
+		l.msg.added[l.drop] = true
+		if len(again) > 0 {
+			entries = append(entries, again...)
+			continue
+		}
+		m.adding[l] = true
+		n := len(entries)
+		entries = append(entries, mailbox.Entry{Maildrop: l.drop, Message: l.msg.listed()})
+		m.after = append(m.after, func() { l.msg.entries[l.drop] = slices.Clone(entries[n : n+1]) })
+	}
+	return func() error { return m.stores.Maildrops.Add(m.Context(), entries) }
 }
 
 func (m *model) add() func() error {
@@ -262,26 +298,54 @@ func (m *model) add() func() error {
 	if !msg.kept {
 		return nil
 	}
-	e := msg.addTo(m.anyDrop("to add to", msg.drops))
-	return func() error { return m.stores.Maildrops.Add(m.Context(), e) }
+	return m.addLines([]modelLine{{m.anyDrop("to add to", msg.drops), msg}})
 }
 
 func (m *model) addSeveral() func() error {
-	var entries []mailbox.Entry
+	var lines []modelLine
 	for _, msg := range m.messages {
 		if msg.kept && rapid.Bool().Draw(m.T, "this one") {
-			entries = append(entries, msg.addTo(m.anyDrop("to add to", msg.drops)))
+			lines = append(lines, modelLine{m.anyDrop("to add to", msg.drops), msg})
 		}
 	}
-	return func() error { return m.stores.Maildrops.Add(m.Context(), entries...) }
+	return m.addLines(lines)
 }
 
-// removeByID removes a message that the maildrop may not have yet.
+// removeByID removes a message that was added in an earlier step, and with its
+// place if it is to stay removed whatever is repeated.
 func (m *model) removeByID() func() error {
 	msg := m.anyMessage()
 	drop := m.anyDrop("to remove from", msg.drops)
+	if len(msg.entries[drop]) == 0 {
+		return nil
+	}
 	msg.removed[drop] = true
-	return func() error { return m.stores.Maildrops.Remove(m.Context(), drop, mailbox.Message{ID: msg.id}) }
+	gone := msg.entries[drop][0].Message
+	if rapid.Bool().Draw(m.T, "without its place") {
+		gone = mailbox.Message{ID: msg.id}
+	}
+	return func() error { return m.stores.Maildrops.Remove(m.Context(), drop, gone) }
+}
+
+// withdraw adds a line, fails and takes it back, as a delivery does. A repeat may
+// still come.
+func (m *model) withdraw() func() error {
+	msg := m.anyMessage()
+	l := modelLine{m.anyDrop("to withdraw from", msg.drops), msg}
+	if len(msg.entries[l.drop]) > 0 || m.adding[l] {
+		return nil
+	}
+	m.adding[l], msg.removed[l.drop] = true, true
+	entries := []mailbox.Entry{{Maildrop: l.drop, Message: msg.listed()}}
+	m.after = append(m.after, func() { msg.entries[l.drop] = entries })
+	return func() error {
+		ctx, cancel := context.WithCancel(m.Context())
+		cancel()
+		if err := m.stores.Maildrops.Add(ctx, entries); err == nil {
+			return errors.New("an addition succeeded with a context that had ended")
+		}
+		return m.stores.Maildrops.Remove(m.Context(), l.drop, entries[0].Message)
+	}
 }
 
 // removeListed removes some of what a session saw, perhaps long ago.
@@ -306,14 +370,14 @@ func (m *model) removeListed() func() error {
 // of what it never had, which changes nothing.
 func (m *model) release() func() error {
 	drop := m.anyDrop("that releases", m.drops)
-	gone := []mailbox.MessageID{ids.Next()}
+	gone := []mailbox.Message{{ID: ids.Next()}}
 	for _, msg := range m.messages {
 		switch {
 		case !msg.kept || m.putting[msg]:
 		case !slices.Contains(msg.drops, drop):
-			gone = append(gone, msg.id)
+			gone = append(gone, mailbox.Message{ID: msg.id})
 		case msg.removed[drop]:
-			gone = append(gone, msg.id)
+			gone = append(gone, msg.listed())
 			msg.released[drop], m.releasing[msg] = true, true
 		}
 	}
