@@ -30,6 +30,7 @@ var allowed = map[string][]string{
 	"cmd/restante":     {"app", "rest"},
 
 	"mailbox/mailboxtest":     {"mailbox"},
+	"cassandra":               {"mailbox", "schema"},
 	"cassandra/cassandratest": {},
 }
 

@@ -1,0 +1,124 @@
+package cassandra
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/gocql/gocql"
+
+	"restante/mailbox"
+)
+
+const (
+	clockInterval = 10 * time.Second
+	clockNodes    = 5 // asked at each look
+	clockTimeout  = time.Second
+	// maxClockError is how far the clock of this machine may be off.
+	maxClockError = 500 * time.Millisecond
+)
+
+var clockRead = &statement{name: "clock read", cql: "SELECT toTimestamp(now()) FROM system.local"}
+
+// A clock tells how far the clock of this machine is from the cluster's. Write
+// timestamps order what happens in the data centres; a mail from a clock that is
+// ahead could not be removed where another is right, and one from behind would be
+// taken for older than it is.
+type clock struct {
+	session *session
+	now     func() time.Time
+	seen    atomic.Pointer[sighting] // nil: never
+}
+
+// A sighting is what the time was at the cluster.
+type sighting struct {
+	cluster time.Time // the median of the nodes
+	at      time.Time // when that was; only its monotonic part is used
+}
+
+// offset is how far the clock of this machine is ahead. It follows from the last
+// sighting and the time since, so that a clock that is set is noticed at once.
+func (c *clock) offset() (time.Duration, bool) {
+	s := c.seen.Load()
+	if s == nil {
+		return 0, false
+	}
+	cluster := s.cluster.Add(time.Since(s.at))
+	return c.now().Round(0).Sub(cluster), true
+}
+
+var errClock = errors.New("the clock of this machine is not the cluster's")
+
+// check fails while nothing may be written that is ordered by this clock.
+func (c *clock) check() error {
+	offset, known := c.offset()
+	switch {
+	case !known:
+		return fmt.Errorf("%w: the time of the cluster is not known yet", mailbox.ErrUnavailable)
+	case offset.Abs() > maxClockError:
+		return fmt.Errorf("%w: %w: it is off by %s", mailbox.ErrUnavailable, errClock, offset.Round(time.Millisecond))
+	}
+	return nil
+}
+
+// run looks at the clocks of the cluster until the session ends.
+func (c *clock) run() {
+	tick := time.NewTicker(clockInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-c.session.life.Done():
+			return
+		case <-tick.C:
+			c.look(c.session.life)
+		}
+	}
+}
+
+// look asks some nodes for the time, at once, and keeps the median.
+func (c *clock) look(ctx context.Context) {
+	db, err := c.session.connection()
+	if err != nil {
+		return
+	}
+	nodes := db.policy.up() // in no order: others the next time
+	nodes = nodes[:min(len(nodes), clockNodes)]
+	began := time.Now()
+	answers := make(chan time.Time, len(nodes))
+	for _, n := range nodes {
+		go func() { answers <- c.ask(ctx, db, n, began) }()
+	}
+	var times []time.Time
+	for range nodes {
+		if t := <-answers; !t.IsZero() {
+			times = append(times, t)
+		}
+	}
+	if len(times) == 0 {
+		return // they are away; the last sighting stands
+	}
+	slices.SortFunc(times, time.Time.Compare)
+	low, high := times[(len(times)-1)/2], times[len(times)/2]
+	c.seen.Store(&sighting{cluster: low.Add(high.Sub(low) / 2), at: began})
+}
+
+// ask is the time of one node at the moment began, or zero when it does not say.
+func (c *clock) ask(ctx context.Context, db *connected, node *gocql.HostInfo, began time.Time) time.Time {
+	ctx, cancel := context.WithTimeout(ctx, clockTimeout)
+	defer cancel()
+	sent := time.Now()
+	var answer time.Time
+	q := db.Query(clockRead.cql).WithContext(&call{Context: ctx, only: node}).Consistency(gocql.One).RetryPolicy(nil)
+	if err := q.Scan(&answer); err != nil {
+		return time.Time{}
+	}
+	// The node looked at its clock halfway, as far as anyone can know.
+	halfway := time.Since(sent) / 2
+	return answer.Add(-halfway - sent.Sub(began))
+}
+
+// checkClock refuses a delivery while the clock of this machine is off.
+func (s *session) checkClock() error { return s.clock.check() }

@@ -1,0 +1,15 @@
+// Package cassandra keeps mail in Apache Cassandra, in as many data centres as
+// there are: the seams of package mailbox on tables that package schema defines.
+//
+// Every statement is an idempotent upsert or delete with a write timestamp of its
+// own. An insert carries the time inside the message id, a delete a later one; so
+// statements may be repeated, by the driver or by a client that got no answer, may
+// arrive late and in any order, and the outcome is the same. No statement has a
+// condition: there is no lightweight transaction anywhere.
+//
+// A store talks to the nodes of one data centre, at LOCAL_QUORUM unless a file
+// says otherwise. What cannot be had now fails with mailbox.ErrUnavailable and an
+// error that names the statement and the node, for the log.
+//
+// The driver is gocql, which no other package of the project knows.
+package cassandra

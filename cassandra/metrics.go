@@ -1,0 +1,68 @@
+package cassandra
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// metrics are what the store counts.
+type metrics struct {
+	statements *prometheus.CounterVec
+	seconds    *prometheus.HistogramVec
+	retries    prometheus.Counter
+	inFlight   prometheus.Gauge
+	all        []prometheus.Collector
+}
+
+func newMetrics(s *session) *metrics {
+	m := &metrics{
+		statements: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "restante_cassandra_statements_total",
+			Help: "Statements, by name and result.",
+		}, []string{"statement", "result"}),
+		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name:    "restante_cassandra_statement_seconds",
+			Help:    "How long statements took, with all their tries and the wait for their turn.",
+			Buckets: prometheus.ExponentialBuckets(0.5e-3, 2, 14),
+		}, []string{"statement"}),
+		retries: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "restante_cassandra_retries_total",
+			Help: "Statements sent again, to another node.",
+		}),
+		inFlight: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "restante_cassandra_statements_in_flight",
+			Help: "Statements that wait for their answer.",
+		}),
+	}
+	up := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "restante_cassandra_nodes_up",
+		Help: "Nodes of the local data centre that are connected.",
+	}, func() float64 {
+		if db := s.db.Load(); db != nil {
+			return float64(len(db.policy.up()))
+		}
+		return 0
+	})
+	m.all = []prometheus.Collector{m.statements, m.seconds, m.retries, m.inFlight, up}
+	return m
+}
+
+func (m *metrics) observe(st *statement, o outcome, took time.Duration) {
+	m.statements.WithLabelValues(st.name, string(o)).Inc()
+	m.seconds.WithLabelValues(st.name).Observe(took.Seconds())
+}
+
+// Describe is part of prometheus.Collector.
+func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
+	for _, c := range m.all {
+		c.Describe(ch)
+	}
+}
+
+// Collect is part of prometheus.Collector.
+func (m *metrics) Collect(ch chan<- prometheus.Metric) {
+	for _, c := range m.all {
+		c.Collect(ch)
+	}
+}

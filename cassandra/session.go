@@ -1,0 +1,227 @@
+package cassandra
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/gocql/gocql"
+	"golang.org/x/sync/semaphore"
+)
+
+// How the driver is set up.
+const (
+	// A coordinator gives up a write after 2 s and says so; one that says nothing
+	// does not answer at all. Two tries fit into the time of a statement.
+	tryTimeout     = 2500 * time.Millisecond
+	connectTimeout = 2500 * time.Millisecond
+	// How often nodes that are away, or a cluster not found yet, are looked for.
+	reconnectInterval = 2 * time.Second
+	// A connection carries 32,768 statements at once; more of them spread the work
+	// of reading over the cores, here and there.
+	minConns, maxConns = 2, 8
+)
+
+// The bounds of what is in flight at once. Beyond them statements wait for their
+// turn, and fail when it does not come in time.
+const (
+	maxStatements = 1024
+	maxOctets     = 64 << 20
+)
+
+// A session is the way to the cluster that every statement takes.
+type session struct {
+	options Options
+	metrics *metrics
+	clock   *clock
+
+	places *semaphore.Weighted
+	octets *semaphore.Weighted
+
+	db      atomic.Pointer[connected] // nil until the cluster was reached
+	missing atomic.Pointer[error]     // why it was not, the last time
+
+	life   context.Context
+	end    context.CancelFunc
+	tasks  sync.WaitGroup
+	closed sync.Once
+}
+
+// connected is the driver's session with the nodes that it knows.
+type connected struct {
+	*gocql.Session
+	policy *policy
+}
+
+// errHopeless marks what waiting does not mend.
+var errHopeless = errors.New("start refused")
+
+// openSession reaches for the cluster once, and goes on to do so in the background
+// where it is not there yet.
+func openSession(ctx context.Context, o Options) (*session, error) {
+	s := &session{
+		options: o,
+		places:  semaphore.NewWeighted(maxStatements),
+		octets:  semaphore.NewWeighted(maxOctets),
+	}
+	s.life, s.end = context.WithCancel(context.Background())
+	s.metrics = newMetrics(s)
+	s.clock = &clock{session: s, now: o.Now}
+	if o.Registerer != nil {
+		if err := o.Registerer.Register(s.metrics); err != nil {
+			s.end()
+			return nil, err
+		}
+	}
+	stop := context.AfterFunc(ctx, s.end)
+	err := s.connect()
+	if !stop() {
+		err = errors.Join(errHopeless, context.Cause(ctx))
+	}
+	switch {
+	case errors.Is(err, errHopeless):
+		s.close()
+		return nil, err
+	case err != nil:
+		o.Log.Warn("Cassandra is awaited", "err", err)
+		s.tasks.Go(s.await)
+	default:
+		s.tasks.Go(s.clock.run)
+	}
+	return s, nil
+}
+
+// await connects as soon as that is possible, and then looks at the clock.
+func (s *session) await() {
+	tick := time.NewTicker(reconnectInterval)
+	defer tick.Stop()
+	last := ""
+	for {
+		select {
+		case <-s.life.Done():
+			return
+		case <-tick.C:
+		}
+		err := s.connect()
+		if err == nil {
+			s.options.Log.Info("Cassandra was reached")
+			s.clock.run()
+			return
+		}
+		if text := err.Error(); text != last {
+			s.options.Log.Warn("Cassandra is awaited", "err", err)
+			last = text
+		}
+	}
+}
+
+// connect opens the driver's session, or says what is missing.
+func (s *session) connect() error {
+	policy := newPolicy(s.options.Datacenter)
+	config := s.config()
+	config.Keyspace = s.options.Keyspace
+	config.HostFilter = gocql.DataCentreHostFilter(s.options.Datacenter)
+	config.PoolConfig.HostSelectionPolicy = policy
+	db, err := config.CreateSession()
+	if err != nil {
+		s.missing.Store(&err)
+		return err
+	}
+	s.db.Store(&connected{db, policy})
+	s.clock.look(s.life)
+	return nil
+}
+
+// connection is the driver's session.
+func (s *session) connection() (*connected, error) {
+	if s.life.Err() != nil {
+		return nil, errClosed
+	}
+	if db := s.db.Load(); db != nil {
+		return db, nil
+	}
+	if missing := s.missing.Load(); missing != nil {
+		return nil, fmt.Errorf("not connected: %w", *missing)
+	}
+	return nil, errors.New("not connected")
+}
+
+// config is what every connection of the store has in common.
+func (s *session) config() *gocql.ClusterConfig {
+	return s.options.cluster(&net.Dialer{Timeout: connectTimeout, KeepAlive: 15 * time.Second, Cancel: s.life.Done()})
+}
+
+// cluster is the driver's configuration: explicit in all that a statement could
+// otherwise leave to it.
+func (o Options) cluster(dialer gocql.Dialer) *gocql.ClusterConfig {
+	c := gocql.NewCluster(o.Hosts...)
+	c.Port, _ = o.port()
+	c.ProtoVersion = 4 // the driver has faults in version 5
+	c.Consistency = gocql.LocalQuorum
+	c.Timeout = tryTimeout
+	c.ConnectTimeout = connectTimeout
+	c.WriteTimeout = tryTimeout
+	c.NumConns = min(max(runtime.GOMAXPROCS(0)/2, minConns), maxConns)
+	c.PageSize = defaultRows
+	c.DefaultTimestamp = false // the driver would take the time of each try
+	c.DefaultIdempotence = true
+	c.RetryPolicy = retryElsewhere{}
+	c.ReconnectInterval = reconnectInterval
+	c.ReconnectionPolicy = &gocql.ConstantReconnectionPolicy{MaxRetries: 1, Interval: reconnectInterval}
+	c.Dialer = dialer
+	c.Logger = driverLog{o.Log}
+	if o.Username != "" {
+		c.Authenticator = gocql.PasswordAuthenticator{Username: o.Username, Password: o.Password}
+	}
+	if o.TLS != nil {
+		c.SslOpts = &gocql.SslOptions{Config: o.TLS, EnableHostVerification: !o.TLS.InsecureSkipVerify}
+	}
+	return c
+}
+
+// enter waits for a place among the statements in flight; leave gives it back.
+func (s *session) enter(ctx context.Context, octets int64) (leave func(), err error) {
+	octets = min(octets, maxOctets)
+	if err := s.places.Acquire(ctx, 1); err != nil {
+		return nil, errors.Join(errTooMuch, err)
+	}
+	if err := s.octets.Acquire(ctx, octets); err != nil {
+		s.places.Release(1)
+		return nil, errors.Join(errTooMuch, err)
+	}
+	s.metrics.inFlight.Inc()
+	return func() {
+		s.metrics.inFlight.Dec()
+		s.octets.Release(octets)
+		s.places.Release(1)
+	}, nil
+}
+
+// close disconnects.
+func (s *session) close() {
+	s.closed.Do(func() {
+		s.end()
+		s.tasks.Wait()
+		if db := s.db.Load(); db != nil {
+			db.Close()
+		}
+		if s.options.Registerer != nil {
+			s.options.Registerer.Unregister(s.metrics)
+		}
+	})
+}
+
+// driverLog gives what the driver has to say to the log.
+type driverLog struct{ log *slog.Logger }
+
+func (l driverLog) Print(v ...any)                 { l.print(fmt.Sprint(v...)) }
+func (l driverLog) Printf(format string, v ...any) { l.print(fmt.Sprintf(format, v...)) }
+func (l driverLog) Println(v ...any)               { l.print(fmt.Sprintln(v...)) }
+func (l driverLog) print(text string)              { l.log.Debug(strings.TrimSpace(text)) }

@@ -1,0 +1,227 @@
+package cassandra
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/gocql/gocql"
+
+	"restante/mailbox"
+)
+
+// A statement is CQL with the name that logs and metrics know it by. All of them
+// are variables of the package, so that a test can read them.
+type statement struct {
+	name   string // a table and a verb: "maildrop insert"
+	cql    string
+	rows   int // a page of the answer; 0: defaultRows
+	octets int // that a page of the answer weighs at most, where that is much
+}
+
+// defaultRows of small columns are about 100 KiB.
+const defaultRows = 1000
+
+// statementTimeout is how long a statement may take, with all its tries, unless
+// the context of the caller ends sooner.
+const statementTimeout = 5 * time.Second
+
+// A writeTime is the write timestamp of a statement: what Cassandra orders writes
+// to a cell by, in microseconds since 1970. Of two writes with the same one a
+// delete wins.
+type writeTime int64
+
+// insertedAt is the write timestamp of all that is written for a message: it is
+// the same in every try, so that a late one changes nothing.
+func insertedAt(id mailbox.MessageID) writeTime { return writeTime(id.Time().UnixMicro()) }
+
+// deletedAt is the write timestamp that takes away a message, or several of which
+// id is the newest: now, and later than the insert whatever the clocks say.
+func deletedAt(now time.Time, id mailbox.MessageID) writeTime {
+	return max(writeTime(now.UnixMicro()), insertedAt(id)+1)
+}
+
+var errNoWriteTime = errors.New("a write without a timestamp")
+
+// write carries out a statement that changes something: an idempotent one, which
+// is tried again where that may help, with the same timestamp each time. When it
+// fails, it may have been carried out, or be later.
+//
+// Ids need no conversion. A zero time and a nil slice are not written, rather than
+// as the tombstone that a null is.
+func (s *session) write(ctx context.Context, st *statement, level Consistency, at writeTime, args ...any) error {
+	if at <= 0 {
+		return &failure{statement: st.name, outcome: failed, err: errNoWriteTime}
+	}
+	_, err := s.run(ctx, st, level, func(q *gocql.Query) *gocql.Query { return q.WithTimestamp(int64(at)) }, args)
+	return err
+}
+
+// read carries out a SELECT. The answer is fetched page by page; each page is a
+// statement of its own, with its own time, and nothing is held between two. The
+// context is kept until the last row.
+func (s *session) read(ctx context.Context, st *statement, level Consistency, args ...any) *rows {
+	return &rows{session: s, ctx: ctx, statement: st, level: level, args: args}
+}
+
+// rows are the answer to a SELECT.
+type rows struct {
+	session   *session
+	ctx       context.Context
+	statement *statement
+	level     Consistency
+	args      []any
+
+	begun bool
+	page  *gocql.Iter // nil: none at hand
+	state []byte      // where the next page begins; empty: there is none
+	error error
+}
+
+// scan copies the next row, and reports whether there was one. Ids need no
+// conversion; nil skips a column.
+func (r *rows) scan(dest ...any) bool {
+	for r.error == nil {
+		if r.page != nil {
+			if r.page.Scan(into(dest)...) {
+				return true
+			}
+			if err := r.page.Close(); err != nil { // a column that is not what the destination is
+				r.error = failureOf(r.statement, err)
+			}
+			r.page = nil
+			continue
+		}
+		if r.begun && len(r.state) == 0 {
+			return false
+		}
+		r.fetch()
+	}
+	return false
+}
+
+// err is why scan came to an end before the last row, or nil.
+func (r *rows) err() error { return r.error }
+
+// one copies the only row of the answer, and reports whether there is one.
+func (r *rows) one(dest ...any) (bool, error) {
+	found := r.scan(dest...)
+	return found, r.error
+}
+
+func (r *rows) fetch() {
+	r.begun = true
+	r.page, r.error = r.session.run(r.ctx, r.statement, r.level, func(q *gocql.Query) *gocql.Query {
+		return q.PageSize(r.statement.page()).PageState(r.state)
+	}, r.args)
+	if r.error == nil {
+		r.state = r.page.PageState()
+	}
+}
+
+func (st *statement) page() int {
+	if st.rows > 0 {
+		return st.rows
+	}
+	return defaultRows
+}
+
+// weight is how many octets a statement holds in memory while it runs: those of
+// the answer, or those of the arguments.
+func (st *statement) weight(args []any) int64 {
+	octets := int64(st.octets)
+	for _, a := range args {
+		switch a := a.(type) {
+		case []byte:
+			octets += int64(len(a))
+		case string:
+			octets += int64(len(a))
+		}
+	}
+	return octets
+}
+
+// bind is the arguments as the driver knows them.
+func bind(args []any) []any {
+	bound := make([]any, len(args))
+	for i, a := range args {
+		switch a := a.(type) {
+		case mailbox.MessageID:
+			bound[i] = gocql.UUID(a)
+		case mailbox.MaildropID:
+			bound[i] = gocql.UUID(a)
+		case []mailbox.MaildropID:
+			ids := make([]gocql.UUID, len(a))
+			for j, id := range a {
+				ids[j] = gocql.UUID(id)
+			}
+			bound[i] = ids
+		case time.Time:
+			bound[i] = a
+			if a.IsZero() {
+				bound[i] = gocql.UnsetValue
+			}
+		case []byte:
+			bound[i] = a
+			if a == nil {
+				bound[i] = gocql.UnsetValue
+			}
+		default:
+			bound[i] = a
+		}
+	}
+	return bound
+}
+
+// into is the destinations as the driver knows them.
+func into(dest []any) []any {
+	known := make([]any, len(dest))
+	for i, d := range dest {
+		switch d := d.(type) {
+		case *mailbox.MessageID:
+			known[i] = (*gocql.UUID)(d)
+		case *mailbox.MaildropID:
+			known[i] = (*gocql.UUID)(d)
+		default:
+			known[i] = d
+		}
+	}
+	return known
+}
+
+// run carries out one statement within its time and the bounds of the session.
+func (s *session) run(ctx context.Context, st *statement, level Consistency, with func(*gocql.Query) *gocql.Query, args []any) (*gocql.Iter, error) {
+	began := time.Now()
+	ctx, cancel := context.WithTimeout(ctx, statementTimeout)
+	defer cancel()
+	c := &call{Context: ctx}
+	page, err := s.try(c, st, level, with, args)
+	s.metrics.retries.Add(float64(max(0, c.tries-1)))
+	if err != nil {
+		f := failureOf(st, err)
+		f.host = c.host
+		s.metrics.observe(st, f.outcome, time.Since(began))
+		return nil, f
+	}
+	s.metrics.observe(st, succeeded, time.Since(began))
+	return page, nil
+}
+
+func (s *session) try(c *call, st *statement, level Consistency, with func(*gocql.Query) *gocql.Query, args []any) (*gocql.Iter, error) {
+	leave, err := s.enter(c, st.weight(args))
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
+	db, err := s.connection()
+	if err != nil {
+		return nil, err
+	}
+	page := with(db.Query(st.cql, bind(args)...).WithContext(c).Consistency(level.code())).Iter()
+	// A page is closed to learn of an error, and cannot be read then; one that has
+	// rows has none.
+	if page.NumRows() == 0 {
+		err = page.Close()
+	}
+	return page, err
+}
