@@ -205,7 +205,7 @@ func (a *App) newServer(name string, tlsConfig *tls.Config, token string) server
 		}), tlsConfig, log)
 	case "pop3":
 		return pop3.New(pop3.Options{
-			Backend:        pop3.NewBackend(a.verifier, a.store.Maildrops(), a.store.Contents(), a.deliveries),
+			Backend:        pop3.NewBackend(pop3.BackendOptions{Verifier: a.verifier, Maildrops: a.store.Maildrops(), Contents: a.store.Contents(), Deliveries: a.deliveries}),
 			TLS:            tlsConfig,
 			InsecureAuth:   c.InsecureAuth && IsLoopback(c.POP3),
 			IdleTimeout:    c.POP3Idle,

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 
+	"golang.org/x/sync/semaphore"
+
 	"restante/auth"
 	"restante/mailbox"
 )
@@ -45,28 +47,47 @@ type Expunger interface {
 	Expunge(ctx context.Context, drop mailbox.MaildropID, messages ...mailbox.Message) error
 }
 
-// NewBackend serves the maildrops of a store to those whom verifier lets in.
-func NewBackend(verifier auth.Verifier, maildrops mailbox.Maildrops, contents mailbox.Contents, deliveries Expunger) Backend {
-	return &backend{verifier, maildrops, contents, deliveries}
+// BackendOptions say what a Backend stands on.
+type BackendOptions struct {
+	Verifier   auth.Verifier
+	Maildrops  mailbox.Maildrops
+	Contents   mailbox.Contents
+	Deliveries Expunger
+
+	// ReadAhead is how many octets all sessions together may have read before a
+	// client asks for them. Zero, for a store that is not far away, is none.
+	ReadAhead int64
+}
+
+// NewBackend serves the maildrops of a store to those whom the verifier lets in.
+func NewBackend(o BackendOptions) Backend {
+	b := &backend{BackendOptions: o}
+	if o.ReadAhead > 0 {
+		b.ahead = semaphore.NewWeighted(o.ReadAhead)
+	}
+	return b
 }
 
 type backend struct {
-	verifier   auth.Verifier
-	maildrops  mailbox.Maildrops
-	contents   mailbox.Contents
-	deliveries Expunger
+	BackendOptions
+	ahead *semaphore.Weighted // nil: no reading ahead
 }
 
 func (b *backend) Login(ctx context.Context, a auth.Attempt) (Maildrop, error) {
-	who, err := b.verifier.Verify(ctx, a)
+	who, err := b.Verifier.Verify(ctx, a)
 	if err != nil {
 		return nil, fmt.Errorf("verify: %w", err)
 	}
-	messages, err := b.maildrops.List(ctx, who.Maildrop)
+	messages, err := b.Maildrops.List(ctx, who.Maildrop)
 	if err != nil {
 		return nil, fmt.Errorf("list maildrop %s: %w", who.Maildrop, err)
 	}
-	return &maildrop{backend: b, id: who.Maildrop, messages: messages}, nil
+	d := &maildrop{backend: b, id: who.Maildrop, messages: messages, open: b.Contents.Open}
+	if b.ahead != nil {
+		d.ahead = newReadAhead(b.Contents, messages, b.ahead)
+		d.open = d.ahead.open
+	}
+	return d, nil
 }
 
 // A maildrop is a frozen view: no lock, as other sessions change what is stored
@@ -75,17 +96,25 @@ type maildrop struct {
 	backend  *backend
 	id       mailbox.MaildropID
 	messages []mailbox.Message
+	open     func(ctx context.Context, m mailbox.Message) (io.ReadCloser, error)
+	ahead    *readAhead // may be nil
 }
 
 func (d *maildrop) ID() mailbox.MaildropID  { return d.id }
 func (d *maildrop) List() []mailbox.Message { return d.messages }
-func (d *maildrop) Close() error            { return nil }
+
+func (d *maildrop) Close() error {
+	if d.ahead != nil {
+		d.ahead.close()
+	}
+	return nil
+}
 
 // Open leaves a message alone whose content is not found: it may have been
 // removed by another session, or may not have arrived here yet. A reader that
 // took it off the listing would lose mail.
 func (d *maildrop) Open(ctx context.Context, m mailbox.Message) (io.ReadCloser, error) {
-	r, err := d.backend.contents.Open(ctx, m)
+	r, err := d.open(ctx, m)
 	if err != nil {
 		return nil, fmt.Errorf("open message %s: %w", m.ID, err)
 	}
@@ -93,5 +122,5 @@ func (d *maildrop) Open(ctx context.Context, m mailbox.Message) (io.ReadCloser, 
 }
 
 func (d *maildrop) Update(ctx context.Context, marked []mailbox.Message) error {
-	return d.backend.deliveries.Expunge(ctx, d.id, marked...)
+	return d.backend.Deliveries.Expunge(ctx, d.id, marked...)
 }

@@ -51,7 +51,7 @@ func newHouse(t testing.TB) *house {
 		drops:      map[string]mailbox.MaildropID{},
 		expires:    map[string]time.Time{},
 	}
-	h.Backend = NewBackend(h, stores.Maildrops, stores.Contents, h)
+	h.Backend = NewBackend(BackendOptions{Verifier: h, Maildrops: stores.Maildrops, Contents: stores.Contents, Deliveries: h})
 	for _, name := range []string{"fred", "spaces", "stuck", "lost", "broken", "explosive", "ключ"} {
 		for _, letter := range letters {
 			h.deliver(t, name, letter, time.Time{})
