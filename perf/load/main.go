@@ -128,10 +128,12 @@ func (l *login) Run(ctx context.Context, o *output, w io.Writer) error {
 
 type retr struct {
 	mailbox `embed:""`
+
+	Discard bool `help:"Verify only the first, to measure the server and not the tool."`
 }
 
 func (r *retr) Run(ctx context.Context, o *output, w io.Writer) error {
-	return o.measure(ctx, w, "retr", r.Connections, scenario.Retr{Load: r.load()})
+	return o.measure(ctx, w, "retr", r.Connections, scenario.Retr{Load: r.load(), Discard: r.Discard})
 }
 
 type hold struct {

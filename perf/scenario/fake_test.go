@@ -22,6 +22,8 @@ type fake struct {
 	sessions  int // POP3 sessions that are logged in
 	most      int // of them at once
 	refuse    bool
+	// retrieved may change what the n-th RETR of a session sends, from 1; nil: nothing.
+	retrieved func(n int, message []byte) []byte
 }
 
 func newFake(t *testing.T) *fake {
@@ -147,6 +149,7 @@ func (f *fake) handOut(c *link) {
 	var user string
 	var view [][]byte
 	deleted := map[int]bool{}
+	retrieved := 0
 	c.say("+OK fake")
 	for {
 		verb, arg, ok := c.hear()
@@ -173,7 +176,11 @@ func (f *fake) handOut(c *link) {
 			}
 			c.say(".")
 		case verb == "RETR" && n >= 1 && n <= len(view):
-			c.say("+OK\r\n%s.", strings.ReplaceAll(string(view[n-1]), "\r\n.", "\r\n.."))
+			m := view[n-1]
+			if retrieved++; f.retrieved != nil {
+				m = f.retrieved(retrieved, m)
+			}
+			c.say("+OK\r\n%s.", strings.ReplaceAll(string(m), "\r\n.", "\r\n.."))
 		case verb == "DELE" && n >= 1 && n <= len(view) && !deleted[n]:
 			deleted[n] = true
 			c.say("+OK")

@@ -1,16 +1,25 @@
 package scenario
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
 
 	"restante/perf/letter"
 	"restante/perf/wire"
 )
 
-// A Retr retrieves message 1 again and again in one session per connection, and
-// verifies it each time. An operation is one RETR.
-type Retr struct{ Load }
+// A Retr retrieves message 1 again and again in one session per connection. An
+// operation is one RETR. All of them are verified, or only the first one of each
+// session.
+type Retr struct {
+	Load
+	// Discard has messages only received after the first one, so that it is the
+	// server that is measured: to take the dots out of a message and hash it costs
+	// about as much as to send it. Each must still have as many octets as the others.
+	Discard bool
+}
 
 // wide is a read buffer for large messages.
 const wide = 256 << 10
@@ -32,9 +41,11 @@ func withThroughput(t *Tally) *Tally {
 
 type fetcher struct {
 	Retr
-	number  int
-	pop3    *wire.POP3
-	checker letter.Checker
+	number   int
+	pop3     *wire.POP3
+	checker  letter.Checker
+	verified bool  // once in this session
+	onWire   int64 // octets of the first one that was discarded
 }
 
 func (f *fetcher) do(ctx context.Context, _ int) (int64, error) {
@@ -43,13 +54,31 @@ func (f *fetcher) do(ctx context.Context, _ int) (int64, error) {
 		if f.pop3, err = login(ctx, f.Load, f.number); err != nil {
 			return 0, err
 		}
+		f.verified, f.onWire = false, 0
 	}
-	if err := retrieve(f.pop3, 1, &f.checker); err != nil {
+	if err := f.fetch(); err != nil {
 		err = errors.Join(err, f.pop3.Close())
 		f.pop3 = nil
 		return 0, err
 	}
 	return f.checker.Octets(), nil
+}
+
+func (f *fetcher) fetch() error {
+	if !f.Discard || !f.verified {
+		f.verified = true
+		return retrieve(f.pop3, 1, &f.checker)
+	}
+	octets, err := f.pop3.Discard(1)
+	if err != nil {
+		return err
+	}
+	least := f.checker.Octets() + int64(len(".\r\n"))
+	f.onWire = cmp.Or(f.onWire, octets)
+	if octets < least || octets != f.onWire {
+		return fmt.Errorf("%w: %d octets on the wire, of %d, once %d", letter.ErrDamaged, octets, least, f.onWire)
+	}
+	return nil
 }
 
 func (f *fetcher) close() {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -104,7 +105,7 @@ func TestADamagedMessageIsAnError(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			f := stocked(t, 1, 2000)
 			f.maildrops["user10@example.test"][0] = damage(f.maildrops["user10@example.test"][0])
-			for _, r := range []Runner{Session{Load: load(f.pop3, 1, 1)}, Retr{load(f.pop3, 1, 1)}} {
+			for _, r := range []Runner{Session{Load: load(f.pop3, 1, 1)}, Retr{Load: load(f.pop3, 1, 1)}, Retr{Load: load(f.pop3, 1, 1), Discard: true}} {
 				tally, err := r.Run(t.Context())
 				if err != nil || tally.Errors != 1 || !strings.Contains(tally.Faults[0], "damaged") {
 					t.Errorf("%T: %d errors, %q, %v", r, tally.Errors, tally.Faults, err)
@@ -131,11 +132,32 @@ func TestALoginChecksTheNumberOfMessages(t *testing.T) {
 
 func TestThroughputIsToldForLargeMessagesAndBareCopies(t *testing.T) {
 	f := stocked(t, 1, 1<<20)
-	for _, r := range []Runner{Retr{load(f.pop3, 1, 5)}, Loopback{Load: Load{Count: 5}, Size: 1 << 20}} {
+	for _, r := range []Runner{Retr{Load: load(f.pop3, 1, 5)}, Retr{Load: load(f.pop3, 1, 5), Discard: true}, Loopback{Load: Load{Count: 5}, Size: 1 << 20}} {
 		tally := run(t, r)
 		if tally.Operations != 5 || tally.Octets < 5<<20 || tally.Figures["MiB/s"] <= 0 {
 			t.Errorf("%T: %d operations, %d octets, %v", r, tally.Operations, tally.Octets, tally.Figures)
 		}
+	}
+}
+
+func TestADiscardedMessageMustHaveTheOctetsOfTheOthers(t *testing.T) {
+	for name, later := range map[string]func([]byte) []byte{
+		"shorter":      func(m []byte) []byte { return m[:bytes.LastIndexByte(m[:len(m)-2], '\n')+1] },
+		"then another": func(m []byte) []byte { return append(m, "x\r\n"...) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := stocked(t, 1, 2000)
+			f.retrieved = func(n int, m []byte) []byte {
+				if n < 3 {
+					return m
+				}
+				return later(slices.Clone(m))
+			}
+			tally, err := Retr{Load: load(f.pop3, 1, 3), Discard: true}.Run(t.Context())
+			if err != nil || tally.Operations != 2 || tally.Errors != 1 || !strings.Contains(tally.Faults[0], "damaged") {
+				t.Errorf("%d operations, %d errors, %q, %v", tally.Operations, tally.Errors, tally.Faults, err)
+			}
+		})
 	}
 }
 

@@ -113,6 +113,35 @@ func TestABodyIsTheSameHoweverItArrives(t *testing.T) {
 	}
 }
 
+func TestADiscardedBodyEndsWhereItEnds(t *testing.T) {
+	for _, message := range []string{"", "\r\n", ".\r\n", "a\r\n.\r\n..\r\na\r\n", "a.\r\n\r.\r\n\r\n", strings.Repeat("x\r\n", 100)} {
+		stuffed := strings.TrimPrefix(strings.ReplaceAll("\r\n"+message, "\r\n.", "\r\n.."), "\r\n") + ".\r\n"
+		for size := 16; size < 300; size += 7 {
+			for name, in := range map[string]io.Reader{
+				"at once": strings.NewReader("+OK\r\n" + stuffed),
+				"by one":  iotest.OneByteReader(strings.NewReader("+OK\r\n" + stuffed)),
+				"by half": iotest.HalfReader(strings.NewReader("+OK\r\n" + stuffed)),
+			} {
+				p := &POP3{conn{net: mute{}, read: bufio.NewReaderSize(in, size)}}
+				if n, err := p.Discard(1); err != nil || n != int64(len(stuffed)) {
+					t.Fatalf("%q, %s, buffer of %d: %d octets, %v; want %d", message, name, size, n, err, len(stuffed))
+				}
+			}
+		}
+	}
+	for _, cut := range []string{"-ERR no such message\r\n", "+OK\r\n", "+OK\r\na\r\n.\r", "+OK\r\na\n.\r\n"} {
+		p := &POP3{conn{net: mute{}, read: bufio.NewReader(strings.NewReader(cut))}}
+		if n, err := p.Discard(1); err == nil {
+			t.Errorf("%q is taken for %d octets", cut, n)
+		}
+	}
+}
+
+// mute takes whatever is written.
+type mute struct{ net.Conn }
+
+func (mute) Write(p []byte) (int, error) { return len(p), nil }
+
 func TestABodyCutShortIsAnError(t *testing.T) {
 	whole := "a\r\n..b\r\n.\r\n"
 	for n := range len(whole) {
