@@ -44,8 +44,10 @@ func (f *failure) Error() string {
 	if f.host != "" {
 		fmt.Fprintf(&b, " at %s", f.host)
 	}
-	fmt.Fprintf(&b, ": %v", errors.Join(f.Unwrap()...))
-	return strings.ReplaceAll(b.String(), "\n", ": ")
+	for _, err := range f.Unwrap() {
+		fmt.Fprintf(&b, ": %v", err)
+	}
+	return b.String()
 }
 
 // Unwrap tells a fault of the program, which trying again does not help, from all

@@ -2,7 +2,11 @@ package cassandra
 
 import (
 	"context"
+	"errors"
+	"slices"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/gocql/gocql"
 )
@@ -16,19 +20,32 @@ type call struct {
 }
 
 // A policy chooses the node that a statement goes to: a replica of its partition,
-// and then any other of the data centre. It knows the nodes there are.
+// and then any other of the data centre. A node that did not answer comes last,
+// for the cluster itself needs some time to notice that a node is frozen.
 type policy struct {
 	gocql.HostSelectionPolicy
 
-	mu    sync.Mutex
-	nodes map[string]*gocql.HostInfo // by id
+	mu    sync.Mutex // of those who change nodes
+	nodes atomic.Pointer[[]*node]
 }
 
+// A node is one of the data centre.
+type node struct {
+	*gocql.HostInfo
+	silent atomic.Int64 // since when it does not answer, in nanoseconds since 1970; 0: it does
+}
+
+const (
+	// silence is how long a statement waits for an answer before the node counts as
+	// silent; shorter ones were the caller's.
+	silence = time.Second
+	// silentFor is how long a node is then left alone. One statement looks whether
+	// it is back.
+	silentFor = 5 * time.Second
+)
+
 func newPolicy(datacenter string) *policy {
-	return &policy{
-		HostSelectionPolicy: gocql.TokenAwareHostPolicy(gocql.DCAwareRoundRobinPolicy(datacenter), gocql.ShuffleReplicas()),
-		nodes:               make(map[string]*gocql.HostInfo),
-	}
+	return &policy{HostSelectionPolicy: gocql.TokenAwareHostPolicy(gocql.DCAwareRoundRobinPolicy(datacenter), gocql.ShuffleReplicas())}
 }
 
 func (p *policy) AddHost(h *gocql.HostInfo) {
@@ -44,7 +61,8 @@ func (p *policy) AddHosts(hosts []*gocql.HostInfo) {
 
 func (p *policy) RemoveHost(h *gocql.HostInfo) {
 	p.mu.Lock()
-	delete(p.nodes, h.HostID())
+	nodes := slices.DeleteFunc(slices.Clone(p.all()), func(n *node) bool { return n.HostInfo == h })
+	p.nodes.Store(&nodes)
 	p.mu.Unlock()
 	p.HostSelectionPolicy.RemoveHost(h)
 }
@@ -54,22 +72,47 @@ func (p *policy) HostUp(h *gocql.HostInfo) {
 	p.HostSelectionPolicy.HostUp(h)
 }
 
+// KeyspaceChanged learns where replicas are. The driver panics over a keyspace that
+// has none in the data centre; then no node is preferred.
+func (p *policy) KeyspaceChanged(e gocql.KeyspaceUpdateEvent) {
+	defer func() { _ = recover() }()
+	p.HostSelectionPolicy.KeyspaceChanged(e)
+}
+
 func (p *policy) know(hosts ...*gocql.HostInfo) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	nodes := slices.Clone(p.all())
 	for _, h := range hosts {
-		p.nodes[h.HostID()] = h
+		if p.node(h) == nil {
+			nodes = append(nodes, &node{HostInfo: h})
+		}
 	}
+	p.nodes.Store(&nodes)
+}
+
+func (p *policy) all() []*node {
+	if nodes := p.nodes.Load(); nodes != nil {
+		return *nodes
+	}
+	return nil
+}
+
+func (p *policy) node(h *gocql.HostInfo) *node {
+	for _, n := range p.all() {
+		if n.HostInfo == h {
+			return n
+		}
+	}
+	return nil
 }
 
 // up are the nodes that the driver counts as running.
 func (p *policy) up() []*gocql.HostInfo {
-	p.mu.Lock()
-	defer p.mu.Unlock()
 	var up []*gocql.HostInfo
-	for _, h := range p.nodes {
-		if h.IsUp() {
-			up = append(up, h)
+	for _, n := range p.all() {
+		if n.IsUp() {
+			up = append(up, n.HostInfo)
 		}
 	}
 	return up
@@ -81,37 +124,78 @@ func (p *policy) Pick(q gocql.ExecutableQuery) gocql.NextHost {
 	if q != nil {
 		c, _ = q.Context().(*call)
 	}
-	if c == nil {
+	switch {
+	case c == nil:
 		return p.HostSelectionPolicy.Pick(q) // the driver's own
+	case c.only != nil:
+		only := c.only
+		return func() gocql.SelectedHost {
+			h := only
+			only = nil
+			return p.choose(h, c)
+		}
+	case !slices.ContainsFunc(p.all(), func(n *node) bool { return n.IsUp() }):
+		// The driver would remember for ever that it could not learn what the
+		// statement is about, and choose any node for it.
+		return func() gocql.SelectedHost { return nil }
 	}
-	next := func() *gocql.HostInfo { only := c.only; c.only = nil; return only }
-	if c.only == nil {
-		pick := p.HostSelectionPolicy.Pick(q)
-		next = func() *gocql.HostInfo {
-			if h := pick(); h != nil {
-				return h.Info()
+	next := p.HostSelectionPolicy.Pick(q)
+	var last []*gocql.HostInfo
+	return func() gocql.SelectedHost {
+		for s := next(); s != nil; s = next() {
+			if n := p.node(s.Info()); n == nil || n.answers(time.Now()) {
+				return p.choose(s.Info(), c)
 			}
+			last = append(last, s.Info())
+		}
+		if len(last) == 0 {
 			return nil
 		}
+		h := last[0]
+		last = last[1:]
+		return p.choose(h, c)
 	}
-	return func() gocql.SelectedHost {
-		if h := next(); h != nil {
-			return &choice{h, c}
-		}
+}
+
+// answers reports whether a node is worth a statement.
+func (n *node) answers(now time.Time) bool {
+	since := n.silent.Load()
+	if since == 0 {
+		return true
+	}
+	return now.Sub(time.Unix(0, since)) > silentFor && n.silent.CompareAndSwap(since, now.UnixNano())
+}
+
+func (p *policy) choose(h *gocql.HostInfo, c *call) gocql.SelectedHost {
+	if h == nil {
 		return nil
 	}
+	return &choice{HostInfo: h, node: p.node(h), call: c, since: time.Now()}
 }
 
 // A choice is a node that a statement is sent to, unless it has no connection.
 type choice struct {
-	node *gocql.HostInfo
-	call *call
+	*gocql.HostInfo
+	node  *node // nil: it was removed meanwhile
+	call  *call
+	since time.Time
 }
 
-func (c *choice) Info() *gocql.HostInfo { return c.node }
+func (c *choice) Info() *gocql.HostInfo { return c.HostInfo }
 
 // Mark is called with the outcome, by the goroutine of the statement.
-func (c *choice) Mark(error) {
-	c.call.host = c.node.ConnectAddressAndPort()
+func (c *choice) Mark(err error) {
+	c.call.host = c.ConnectAddressAndPort()
 	c.call.tries++
+	if c.node == nil {
+		return
+	}
+	// The driver calls with nil, too, when the caller's time is over.
+	ended := c.call.Err()
+	switch {
+	case errors.Is(err, gocql.ErrTimeoutNoResponse), errors.Is(ended, context.DeadlineExceeded) && time.Since(c.since) > silence:
+		c.node.silent.Store(time.Now().UnixNano())
+	case err == nil && ended == nil && c.node.silent.Load() != 0:
+		c.node.silent.Store(0)
+	}
 }

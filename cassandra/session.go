@@ -22,6 +22,7 @@ const (
 	// does not answer at all. Two tries fit into the time of a statement.
 	tryTimeout     = 2500 * time.Millisecond
 	connectTimeout = 2500 * time.Millisecond
+	keepAlive      = 15 * time.Second
 	// How often nodes that are away, or a cluster not found yet, are looked for.
 	reconnectInterval = 2 * time.Second
 	// A connection carries 32,768 statements at once; more of them spread the work
@@ -59,9 +60,6 @@ type connected struct {
 	*gocql.Session
 	policy *policy
 }
-
-// errHopeless marks what waiting does not mend.
-var errHopeless = errors.New("start refused")
 
 // openSession reaches for the cluster once, and goes on to do so in the background
 // where it is not there yet.
@@ -124,6 +122,10 @@ func (s *session) await() {
 
 // connect opens the driver's session, or says what is missing.
 func (s *session) connect() error {
+	if err := s.probe(); err != nil {
+		s.missing.Store(&err)
+		return err
+	}
 	policy := newPolicy(s.options.Datacenter)
 	config := s.config()
 	config.Keyspace = s.options.Keyspace
@@ -139,7 +141,7 @@ func (s *session) connect() error {
 	return nil
 }
 
-// connection is the driver's session.
+// connection is the driver's session, or an error that says why there is none.
 func (s *session) connection() (*connected, error) {
 	if s.life.Err() != nil {
 		return nil, errClosed
@@ -155,7 +157,17 @@ func (s *session) connection() (*connected, error) {
 
 // config is what every connection of the store has in common.
 func (s *session) config() *gocql.ClusterConfig {
-	return s.options.cluster(&net.Dialer{Timeout: connectTimeout, KeepAlive: 15 * time.Second, Cancel: s.life.Done()})
+	return s.options.cluster(dialer{s.life})
+}
+
+// A dialer connects while a life lasts: the driver has no context of ours to do so.
+type dialer struct{ life context.Context }
+
+func (d dialer) DialContext(ctx context.Context, network, addr string) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
+	defer cancel()
+	defer context.AfterFunc(d.life, cancel)()
+	return (&net.Dialer{KeepAlive: keepAlive}).DialContext(ctx, network, addr)
 }
 
 // cluster is the driver's configuration: explicit in all that a statement could
@@ -177,6 +189,7 @@ func (o Options) cluster(dialer gocql.Dialer) *gocql.ClusterConfig {
 	c.ReconnectionPolicy = &gocql.ConstantReconnectionPolicy{MaxRetries: 1, Interval: reconnectInterval}
 	c.Dialer = dialer
 	c.Logger = driverLog{o.Log}
+	c.Authenticator = anonymous{}
 	if o.Username != "" {
 		c.Authenticator = gocql.PasswordAuthenticator{Username: o.Username, Password: o.Password}
 	}

@@ -113,15 +113,18 @@ func (s *Store) Maildrops() mailbox.Maildrops { return s.maildrops }
 func (s *Store) Addresses() mailbox.Addresses { return s.addresses }
 
 // Ping reports whether the store can read and write.
-func (s *Store) Ping(context.Context) error {
-	_, err := s.session.connection()
-	if err == nil {
-		err = s.session.checkClock()
-	}
-	if err != nil {
+func (s *Store) Ping(ctx context.Context) error {
+	if err := s.ping(ctx); err != nil {
 		return fmt.Errorf("cassandra: ping: %w", err)
 	}
 	return nil
+}
+
+func (s *Store) ping(ctx context.Context) error {
+	if _, err := s.session.connection(); err != nil {
+		return fmt.Errorf("%w: %w", mailbox.ErrUnavailable, err)
+	}
+	return s.session.checkClock()
 }
 
 // Close ends the calls that run with mailbox.ErrUnavailable and disconnects.
