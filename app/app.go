@@ -45,7 +45,9 @@ type App struct {
 	out     io.Writer
 
 	registry   *prometheus.Registry
-	store      *embedded.Store
+	store      store
+	failed     <-chan error // of the store, for good; nil: it recovers by itself
+	sweep      func(context.Context) (stats any, err error)
 	directory  *mailbox.Directory
 	deliveries *mailbox.Deliveries
 	hasher     *auth.Hasher
@@ -54,6 +56,15 @@ type App struct {
 	ports   []port
 	servers map[string]server // behind the ports, by name
 	closers []closer          // in the order of opening
+}
+
+// A store is what the stores have in common.
+type store interface {
+	Contents() mailbox.Contents
+	Maildrops() mailbox.Maildrops
+	Addresses() mailbox.Addresses
+	Ping(ctx context.Context) error
+	Close() error
 }
 
 // A server is what the protocol packages have in common.
@@ -121,7 +132,33 @@ func (a *App) openStore() error {
 	if err := os.MkdirAll(a.config.Data, 0o700); err != nil {
 		return fmt.Errorf("--data: %w", err)
 	}
-	store, err := embedded.Open(embedded.Options{
+	open := a.openEmbedded
+	if a.config.Store == cassandraStore {
+		open = a.openCassandra
+	}
+	if err := open(); err != nil {
+		return err
+	}
+	a.onClose("store", a.store.Close)
+
+	announcements := mailbox.NewAnnouncements(a.log)
+	announcements.Start()
+	a.onClose("announcements", func() error { announcements.Stop(); return nil })
+
+	a.directory = &mailbox.Directory{Addresses: a.store.Addresses(), Domains: a.config.Domains}
+	a.deliveries = &mailbox.Deliveries{
+		Contents: a.store.Contents(),
+		Project:  mailbox.Projector{Maildrops: a.store.Maildrops()},
+		Announce: announcements,
+		IDs:      &mailbox.MessageIDs{},
+		Log:      a.log,
+	}
+	return nil
+}
+
+// openEmbedded opens the store in the data directory.
+func (a *App) openEmbedded() error {
+	s, err := embedded.Open(embedded.Options{
 		Dir:        filepath.Join(a.config.Data, "store"),
 		MinFree:    uint64(a.config.MinFree),
 		Log:        a.log,
@@ -130,21 +167,8 @@ func (a *App) openStore() error {
 	if err != nil {
 		return err
 	}
-	a.store = store
-	a.onClose("store", store.Close)
-
-	announcements := mailbox.NewAnnouncements(a.log)
-	announcements.Start()
-	a.onClose("announcements", func() error { announcements.Stop(); return nil })
-
-	a.directory = &mailbox.Directory{Addresses: store.Addresses(), Domains: a.config.Domains}
-	a.deliveries = &mailbox.Deliveries{
-		Contents: store.Contents(),
-		Project:  mailbox.Projector{Maildrops: store.Maildrops()},
-		Announce: announcements,
-		IDs:      &mailbox.MessageIDs{},
-		Log:      a.log,
-	}
+	a.store, a.failed = s, s.Failed()
+	a.sweep = func(ctx context.Context) (any, error) { return s.Sweep(ctx) }
 	return nil
 }
 
@@ -250,11 +274,14 @@ func (a *App) Run(ctx context.Context) error {
 			}
 		})
 	}
-	background.Go(func() { a.sweepDaily(ctx) })
+	if a.sweep != nil {
+		background.Go(func() { a.sweepDaily(ctx) })
+	background.Go(func() { a.deliveries.Withdraw(ctx) })
+	}
 	background.Go(func() {
 		select {
 		case <-ctx.Done():
-		case err := <-a.store.Failed():
+		case err := <-a.failed:
 			fail(fmt.Errorf("store: %w", err))
 		}
 	})
@@ -315,7 +342,7 @@ func (a *App) sweepDaily(ctx context.Context) {
 			return
 		case <-timer.C:
 		}
-		if stats, err := a.store.Sweep(ctx); err != nil {
+		if stats, err := a.sweep(ctx); err != nil {
 			a.log.Warn("sweep not finished", "err", err)
 		} else {
 			a.log.Info("swept", "stats", stats)

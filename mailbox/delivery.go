@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"sync"
 	"time"
 )
 
@@ -17,10 +18,20 @@ type Deliveries struct {
 	Announce *Announcements // may be nil
 	IDs      *MessageIDs
 	Log      *slog.Logger
+
+	mu          sync.Mutex
+	toWithdraw  []Entry // lines that may be listed although their delivery failed
+	withdrawing bool    // Withdraw runs
 }
 
-// How long Deliver may take to withdraw a message it could not list.
-const withdrawTimeout = 5 * time.Second
+const (
+	// How long Deliver may take to withdraw a message it could not list.
+	withdrawTimeout = 5 * time.Second
+	// How often Withdraw tries again.
+	withdrawInterval = time.Second
+	// How many lines Withdraw remembers.
+	withdrawMost = 10_000
+)
 
 // Deliver stores content once and lists it in the maildrop of every recipient.
 // When it returns nil the message is durable and visible to the next login. When
@@ -77,8 +88,69 @@ func (d *Deliveries) withdraw(ctx context.Context, entries []Entry) {
 	defer cancel()
 	for _, e := range entries {
 		if err := d.remove(ctx, Expunged{Maildrop: e.Maildrop, Messages: []Message{e.Message}}); err != nil {
-			d.Log.Warn("message refused but perhaps listed", "maildrop", e.Maildrop, "message", e.Message.ID, "err", err)
+			kept := d.withdrawLater(e)
+			d.Log.Warn("message refused but perhaps listed", "maildrop", e.Maildrop, "message", e.Message.ID, "again", kept, "err", err)
 		}
+	}
+}
+
+// withdrawLater leaves a line to Withdraw, if that runs and has room for it.
+func (d *Deliveries) withdrawLater(e Entry) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if !d.withdrawing || len(d.toWithdraw) >= withdrawMost {
+		return false
+	}
+	d.toWithdraw = append(d.toWithdraw, e)
+	return true
+}
+
+// Withdraw takes back, until the context ends, what Deliver could not: the store
+// that failed to list a message is often still away when it is to be withdrawn. The
+// sender tries again in minutes, and finds it gone if the store is back before.
+func (d *Deliveries) Withdraw(ctx context.Context) {
+	d.mu.Lock()
+	d.withdrawing = true
+	d.mu.Unlock()
+	tick := time.NewTicker(withdrawInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			d.withdrawPending(ctx)
+		case <-ctx.Done():
+			d.mu.Lock()
+			defer d.mu.Unlock()
+			d.withdrawing = false
+			if left := len(d.toWithdraw); left > 0 {
+				d.Log.Warn("messages refused but perhaps listed are left", "messages", left)
+			}
+			return
+		}
+	}
+}
+
+// withdrawPending goes on until the store fails again.
+func (d *Deliveries) withdrawPending(ctx context.Context) {
+	for ctx.Err() == nil {
+		d.mu.Lock()
+		if len(d.toWithdraw) == 0 {
+			d.mu.Unlock()
+			return
+		}
+		e := d.toWithdraw[0]
+		d.mu.Unlock()
+
+		try, cancel := context.WithTimeout(ctx, withdrawTimeout)
+		err := d.remove(try, Expunged{Maildrop: e.Maildrop, Messages: []Message{e.Message}})
+		cancel()
+		if err != nil {
+			return
+		}
+		d.mu.Lock()
+		d.toWithdraw = d.toWithdraw[1:]
+		d.mu.Unlock()
+		d.Log.Info("refused message withdrawn", "maildrop", e.Maildrop, "message", e.Message.ID)
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/iotest"
 	"testing/synctest"
@@ -315,6 +316,83 @@ func TestARefusedMessageThatIsPerhapsListedIsLogged(t *testing.T) {
 	if !strings.Contains(log.String(), "level=WARN") || !strings.Contains(log.String(), "maildrop="+drop.String()) {
 		t.Errorf("the log says %q; want a warning with the maildrop", log.String())
 	}
+}
+
+func TestWhatCannotBeWithdrawnAtOnceIsWithdrawnLater(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var away atomic.Bool
+		away.Store(true)
+		f := mailboxtest.Faulty(mailboxtest.Memory(), func(n int, name string) mailboxtest.Fault {
+			if n > 1 && away.Load() {
+				return func(ctx context.Context, c mailboxtest.Call) error {
+					if c.Name == "Maildrops.Add" {
+						return mailboxtest.Lie(ctx, c)
+					}
+					return mailboxtest.Hang(ctx, c)
+				}
+			}
+			return nil
+		})
+		contents := record(&f.Stores)
+		d := f.Deliveries()
+		ctx, cancel := context.WithCancel(t.Context())
+		var running sync.WaitGroup
+		running.Go(func() { d.Withdraw(ctx) })
+		synctest.Wait()
+
+		env, content := recipients(3), mailboxtest.Message(200)
+		if _, err := d.Deliver(t.Context(), env, bytes.NewReader(content)); !errors.Is(err, mailbox.ErrUnavailable) {
+			t.Fatalf("Deliver = %v; want ErrUnavailable", err)
+		}
+		if list := listed(t, f.Intact, env.Recipients[0].Maildrop, content); len(list) != 1 {
+			t.Fatalf("%d messages are listed; the test wants the store to have kept it", len(list))
+		}
+		time.Sleep(time.Minute)
+		away.Store(false)
+		time.Sleep(10 * time.Second)
+		for _, r := range env.Recipients {
+			if list := listed(t, f.Intact, r.Maildrop, content); len(list) != 0 {
+				t.Errorf("%s still has %v; the repeat will arrive beside it", r.Address, list)
+			}
+		}
+		if _, err := f.Intact.Contents.Open(t.Context(), mailbox.Message{ID: contents.put[0].ID}); !errors.Is(err, mailbox.ErrNotFound) {
+			t.Errorf("its content is left behind: %v", err)
+		}
+		cancel()
+		running.Wait()
+	})
+}
+
+func TestWhatWithdrawRemembersIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		f := mailboxtest.Faulty(mailboxtest.Memory(), func(n int, name string) mailboxtest.Fault {
+			if name == "Contents.Put" {
+				return nil
+			}
+			return mailboxtest.Fail
+		})
+		d := f.Deliveries()
+		d.Log = slog.New(slog.NewTextHandler(&log, nil))
+		ctx, cancel := context.WithCancel(t.Context())
+		var running sync.WaitGroup
+		running.Go(func() { d.Withdraw(ctx) })
+		synctest.Wait()
+		env := recipients(1001)
+		for range 10 {
+			if _, err := d.Deliver(t.Context(), env, bytes.NewReader(mailboxtest.Message(200))); err == nil {
+				t.Fatal("Deliver succeeded")
+			}
+		}
+		cancel()
+		running.Wait()
+		if again := strings.Count(log.String(), "again=true"); again != 10_000 {
+			t.Errorf("%d lines are to be withdrawn later; want 10000", again)
+		}
+		if !strings.Contains(log.String(), "messages=10000") {
+			t.Error("the log does not say how many are left at the end")
+		}
+	})
 }
 
 // Whatever goes wrong in a removal: nil means that none is listed; an error
