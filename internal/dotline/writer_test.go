@@ -15,17 +15,71 @@ import (
 // stuffed sends content in pieces that end at the splits.
 func stuffed(t testing.TB, content string, splits ...int) string {
 	t.Helper()
-	var out bytes.Buffer
-	w := dotline.NewWriter(&out)
-	for _, piece := range pieces(content, splits) {
-		if n, err := io.WriteString(w, piece); n != len(piece) || err != nil {
-			t.Fatalf("Write = %d, %v; want %d", n, err, len(piece))
+	var single bytes.Buffer
+	var many gathered
+	for _, dst := range []io.Writer{&single, &many} {
+		w := dotline.NewWriter(dst)
+		for _, piece := range pieces(content, splits) {
+			if n, err := io.WriteString(w, piece); n != len(piece) || err != nil {
+				t.Fatalf("Write = %d, %v; want %d", n, err, len(piece))
+			}
+		}
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
 		}
 	}
-	if err := w.Close(); err != nil {
-		t.Fatal(err)
+	if single.String() != many.String() {
+		t.Fatalf("in one piece each %q, gathered %q", single.String(), many.String())
 	}
-	return out.String()
+	return single.String()
+}
+
+// gathered takes pieces and forgets where they were.
+type gathered struct {
+	bytes.Buffer
+	writes int
+}
+
+func (g *gathered) WritePieces(pieces [][]byte) error {
+	g.writes++
+	for i, p := range pieces {
+		g.Write(p)
+		pieces[i] = nil
+	}
+	return nil
+}
+
+func TestPiecesAreGathered(t *testing.T) {
+	line := strings.Repeat("x", 70) + "\r\n"
+	for _, c := range []struct {
+		name, content string
+		writes        int
+	}{
+		{"few dots", strings.Repeat("."+strings.Repeat(line, 100), 9), 1},
+		{"more dots than are gathered", strings.Repeat(".\r\n", 310), 11},
+		{"more octets than are gathered", strings.Repeat(line, 2<<10), 3},
+	} {
+		var out gathered
+		if n, err := io.WriteString(dotline.NewWriter(&out), c.content); n != len(c.content) || err != nil {
+			t.Fatalf("%s: %d octets, %v", c.name, n, err)
+		}
+		if want := strings.TrimPrefix(strings.ReplaceAll("\n"+c.content, "\n.", "\n.."), "\n"); out.String() != want {
+			t.Errorf("%s are not what was sent", c.name)
+		}
+		if out.writes != c.writes {
+			t.Errorf("%s take %d writes, want %d", c.name, out.writes, c.writes)
+		}
+	}
+}
+
+func TestAResetWriterBeginsALine(t *testing.T) {
+	var first, second bytes.Buffer
+	w := dotline.NewWriter(&first)
+	_, _ = io.WriteString(w, "open")
+	w.Reset(&second)
+	if _, err := io.WriteString(w, ".\r\n"); err != nil || second.String() != "..\r\n" {
+		t.Errorf("%q, %v", second.String(), err)
+	}
 }
 
 func pieces(s string, splits []int) []string {
@@ -57,7 +111,7 @@ func TestDotsAreStuffed(t *testing.T) {
 
 func TestAFailedWriteIsReported(t *testing.T) {
 	full := errors.New("connection reset")
-	for room := range 4 {
+	for room := range 3 {
 		w := dotline.NewWriter(&limited{room: room, err: full})
 		if _, err := io.WriteString(w, ".a\r\n.b\r\n"); !errors.Is(err, full) {
 			t.Errorf("with room for %d writes: %v, want %v", room, err, full)
@@ -82,6 +136,8 @@ func (l *limited) Write(p []byte) (int, error) {
 func FuzzRoundTrip(f *testing.F) {
 	f.Add([]byte("a\r\n.b\r\n..\r\n"), 4, 1)
 	f.Add([]byte(".\n.\n"), 1, 1)
+	f.Add([]byte(strings.Repeat(".\r\n", 100)), 90, 91)
+	f.Add([]byte(strings.Repeat("x", 4095)+"\r\n.\r\n"+strings.Repeat("y.", 2046)+"\r\n.a\r\n"), 4097, 8192)
 	f.Fuzz(func(t *testing.T, in []byte, first, second int) {
 		content := wanted(string(in))
 		whole := stuffed(t, content)
@@ -103,6 +159,7 @@ func BenchmarkWriter(b *testing.B) {
 	line := strings.Repeat("x", 70) + "\r\n"
 	for _, c := range []struct{ name, content string }{
 		{"no dots", strings.Repeat(line, 1<<20/len(line))},
+		{"dots inside lines", strings.Repeat("a."+line, 1<<20/len(line))},
 		{"a dot in each tenth line", strings.Repeat("."+strings.Repeat(line, 10), 1<<20/len(line)/10)},
 	} {
 		b.Run(c.name, func(b *testing.B) {
