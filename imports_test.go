@@ -26,7 +26,7 @@ var allowed = map[string][]string{
 	"smtp":             {"mailbox", "auth", "internal/dotline", "internal/network", "internal/session"},
 	"rest":             {"mailbox", "auth", "internal/session"},
 	"embedded":         {"mailbox"},
-	"app":              {"mailbox", "auth", "pop3", "smtp", "rest", "embedded"},
+	"app":              {"mailbox", "auth", "pop3", "smtp", "rest", "embedded", "cassandra"},
 	"cmd/restante":     {"app", "rest"},
 
 	"mailbox/mailboxtest":     {"mailbox"},

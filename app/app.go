@@ -274,9 +274,9 @@ func (a *App) Run(ctx context.Context) error {
 			}
 		})
 	}
+	background.Go(func() { a.deliveries.Withdraw(ctx) })
 	if a.sweep != nil {
 		background.Go(func() { a.sweepDaily(ctx) })
-	background.Go(func() { a.deliveries.Withdraw(ctx) })
 	}
 	background.Go(func() {
 		select {

@@ -33,7 +33,7 @@ type house struct {
 // ports and little grace.
 func testConfig(t *testing.T) Config {
 	return Config{
-		Data: filepath.Join(t.TempDir(), "data"), Domains: []string{"example.org", "example.net"},
+		Store: "embedded", Data: filepath.Join(t.TempDir(), "data"), Domains: []string{"example.org", "example.net"},
 		SMTP: "127.0.0.1:0", Submission: "127.0.0.1:0", Submissions: "127.0.0.1:0", LMTP: "127.0.0.1:0",
 		POP3: "127.0.0.1:0", POP3S: "127.0.0.1:0", Admin: "127.0.0.1:0", InsecureAuth: true,
 		MaxMessageSize: 1 << 20, MaxRecipients: 100, MaxConnections: 600, MaxPerNetwork: 100,

@@ -17,7 +17,8 @@ import (
 // configuration file and an environment variable of the same name; the tags say
 // which, with its default and its help.
 type Config struct {
-	Data     string   `default:"restante-data" type:"path" placeholder:"DIR" help:"Directory of the mail store, of generated keys and of the admin token."`
+	Store    string   `default:"embedded" enum:"embedded,cassandra" placeholder:"STORE" help:"Where mail is kept: embedded, in a directory of this machine, or cassandra."`
+	Data     string   `default:"restante-data" type:"path" placeholder:"DIR" help:"Directory of the embedded store, of generated keys and of the admin token."`
 	Domains  []string `name:"domain" default:"localhost.localdomain" placeholder:"DOMAIN" help:"Domains whose addresses receive mail here. Repeatable; the first is the default."`
 	Hostname string   `placeholder:"NAME" help:"Name of this host in greetings and trace fields. Default: the first domain."`
 
@@ -28,6 +29,8 @@ type Config struct {
 	POP3        string `name:"pop3" group:"listen" default:"127.0.0.1:2110" placeholder:"HOST:PORT" help:"Users fetch mail, STLS offered."`
 	POP3S       string `name:"pop3s" group:"listen" default:"127.0.0.1:2995" placeholder:"HOST:PORT" help:"Users fetch mail under TLS."`
 	Admin       string `group:"listen" default:"127.0.0.1:8081" placeholder:"HOST:PORT" help:"Accounts, metrics and health, for operators. Any other address than loopback needs --tls-cert."`
+
+	Cassandra CassandraConfig `embed:"" prefix:"cassandra-" group:"cassandra"`
 
 	TLSCert      string `name:"tls-cert" group:"security" type:"path" placeholder:"FILE" help:"Certificate chain (PEM), read again when it changes. Default: a self-signed one made in --data."`
 	TLSKey       string `name:"tls-key" group:"security" type:"path" placeholder:"FILE" help:"Key of the certificate (PEM)."`
@@ -40,9 +43,15 @@ type Config struct {
 	MaxPerNetwork  int           `group:"limits" default:"100" placeholder:"N" help:"Most connections to one listener from one IPv4 address or IPv6 /64. Loopback is not limited."`
 	SMTPIdle       time.Duration `name:"smtp-idle" group:"limits" default:"5m" placeholder:"DURATION" help:"How long a mail client may be silent (RFC 5321 asks for 5 minutes)."`
 	POP3Idle       time.Duration `name:"pop3-idle" group:"limits" default:"10m" placeholder:"DURATION" help:"How long a logged-in user may be silent (RFC 1939 asks for at least 10 minutes)."`
-	MinFree        Size          `group:"limits" default:"128MiB" placeholder:"SIZE" help:"Refuse mail when the disk of --data has less room than this."`
+	MinFree        Size          `group:"limits" default:"128MiB" placeholder:"SIZE" help:"Refuse mail when the disk of an embedded store has less room than this."`
 	Grace          time.Duration `group:"limits" default:"30s" placeholder:"DURATION" help:"How long a shutdown waits for running transfers."`
 }
+
+// The stores.
+const (
+	embeddedStore  = "embedded"
+	cassandraStore = "cassandra"
+)
 
 // Off is the address of a listener that is not wanted.
 const Off = "off"
@@ -86,6 +95,15 @@ func (c *Config) Validate() error {
 	}
 	if _, err := mailbox.ParseRoute("@" + c.Hostname); err != nil {
 		return fmt.Errorf("--hostname %s: %w", c.Hostname, err)
+	}
+	switch c.Store {
+	case embeddedStore:
+	case cassandraStore:
+		if err := c.Cassandra.Check(); err != nil {
+			return err
+		}
+	default:
+		return fmt.Errorf("--store %s: not embedded or cassandra", c.Store)
 	}
 	if (c.TLSCert == "") != (c.TLSKey == "") {
 		return fmt.Errorf("--tls-cert and --tls-key go together")

@@ -11,9 +11,15 @@ import (
 	"restante/mailbox"
 )
 
-// firstStart makes an account on a store that has none, so that the first mail
-// can be sent at once, and tells at every start where the server listens.
+// firstStart makes an account on an embedded store that has none, so that the first
+// mail can be sent at once, and tells at every start where the server listens. A
+// cluster belongs to several servers, of which none may surprise the others with an
+// account, and it may be away.
 func (a *App) firstStart(ctx context.Context) error {
+	if a.config.Store != embeddedStore {
+		a.printPorts()
+		return nil
+	}
 	domain := a.config.Domains[0]
 	for _, err := range a.store.Addresses().List(ctx, domain) {
 		if err != nil {
@@ -44,7 +50,11 @@ func (a *App) firstStart(ctx context.Context) error {
 // printPorts lists what is open, with the real port where 0 was asked for.
 func (a *App) printPorts() {
 	var b strings.Builder
-	fmt.Fprintf(&b, "restante serves %s from %s\n", strings.Join(a.config.Domains, ", "), a.config.Data)
+	from := a.config.Data
+	if c := a.config.Cassandra; a.config.Store == cassandraStore {
+		from = fmt.Sprintf("keyspace %s of Cassandra, data centre %s", c.Keyspace, c.Datacenter)
+	}
+	fmt.Fprintf(&b, "restante serves %s from %s\n", strings.Join(a.config.Domains, ", "), from)
 	for _, p := range a.ports {
 		fmt.Fprintf(&b, "  %-12s %s\n", p.flag, p.net.Addr())
 	}
