@@ -19,6 +19,7 @@ var allowed = map[string][]string{
 	"mailbox":          {},
 	"auth":             {"mailbox", "internal/network"},
 	"internal/dotline": {},
+	"internal/cql":     {},
 	"internal/script":  {},
 	"internal/session": {},
 	"internal/network": {},
@@ -26,6 +27,7 @@ var allowed = map[string][]string{
 	"smtp":             {"mailbox", "auth", "internal/dotline", "internal/network", "internal/session"},
 	"rest":             {"mailbox", "auth", "internal/session"},
 	"embedded":         {"mailbox"},
+	"schema":           {"internal/cql"},
 	"app":              {"mailbox", "auth", "pop3", "smtp", "rest", "embedded", "cassandra"},
 	"cmd/restante":     {"app", "rest"},
 
