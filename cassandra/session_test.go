@@ -28,6 +28,25 @@ func openStore(t testing.TB, o Options) *Store {
 	return s
 }
 
+// eventually waits until what depends on other processes is so.
+func eventually(t testing.TB, is func() error) {
+	t.Helper()
+	deadline := time.After(30 * time.Second)
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		err := is()
+		if err == nil {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-deadline:
+			t.Fatalf("waited in vain: %v", err)
+		}
+	}
+}
+
 func TestAStatementReadsWhatAnotherWrote(t *testing.T) {
 	c := cassandratest.Start(t)
 	keyspace := c.Keyspace(t)

@@ -80,10 +80,12 @@ func connect() (*Cluster, error) {
 // StartDatacenters makes a cluster for t alone, of data centres dc1, dc2, … with
 // so many nodes each, and waits until all of them see each other. Two of three
 // nodes take a minute and 5.3 GiB, so one test shares it among its subtests. All
-// of it is gone when t has ended.
-func StartDatacenters(t testing.TB, datacenters, nodes int) *Cluster {
+// of it is gone when t has ended. Settings are lines for the cassandra.yaml of every
+// node, for a cluster that asks for passwords, say; what this package connects with
+// knows none.
+func StartDatacenters(t testing.TB, datacenters, nodes int, settings ...string) *Cluster {
 	t.Helper()
-	l, err := keeper.Start(datacenters, nodes)
+	l, err := keeper.Start(datacenters, nodes, settings)
 	if err != nil {
 		unavailable(t, err)
 	}

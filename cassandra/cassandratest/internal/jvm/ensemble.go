@@ -20,6 +20,8 @@ type Layout struct {
 	// OneAddress puts the only node on 127.0.0.1, which every system has; else
 	// node j of data centre i is on 127.0.i.j.
 	OneAddress bool
+	// Settings are lines for cassandra.yaml beside its own.
+	Settings []string
 }
 
 // An Ensemble is the processes of one cluster. It is not safe for concurrent use,
@@ -60,6 +62,7 @@ func build(in Installation, l Layout) (*Ensemble, error) {
 				IP:         fmt.Sprintf("127.0.%d.%d", i, j),
 				Cluster:    l.Name,
 				Token:      token(i, j, l.Nodes),
+				Settings:   l.Settings,
 			}
 			if l.OneAddress {
 				n.IP = "127.0.0.1"

@@ -45,6 +45,7 @@ type Node struct {
 	Token       string
 	Seeds       string
 	StoragePort int
+	Settings    []string
 	Dir         string // data and configuration
 
 	log  string // file that holds what the process says, over all its starts

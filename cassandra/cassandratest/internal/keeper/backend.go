@@ -60,6 +60,7 @@ func startJVM(ctx context.Context, o order) (backend, error) {
 		Datacenters: o.Datacenters,
 		Nodes:       o.Nodes,
 		OneAddress:  o.Shared,
+		Settings:    o.Settings,
 	})
 	if err != nil {
 		return nil, err

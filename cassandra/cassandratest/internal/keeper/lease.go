@@ -82,14 +82,15 @@ func Share() (*Lease, error) {
 }
 
 // Start returns a lease of a new cluster of Java processes that nobody shares.
-func Start(datacenters, nodes int) (*Lease, error) {
+// Settings are lines for their cassandra.yaml.
+func Start(datacenters, nodes int, settings []string) (*Lease, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()
 	cache, err := cacheDir()
 	if err != nil {
 		return nil, err
 	}
-	return start(ctx, order{Cache: cache, Datacenters: datacenters, Nodes: nodes})
+	return start(ctx, order{Cache: cache, Datacenters: datacenters, Nodes: nodes, Settings: settings})
 }
 
 // cacheDir is where jars and the way to the shared cluster are found again.

@@ -9,6 +9,7 @@ type order struct {
 	Cache       string // for what outlives clusters: the jars
 	Datacenters int
 	Nodes       int
+	Settings    []string // of Cassandra, beside the usual ones
 	// Shared keepers let other processes in at Dir/socket, and may use a
 	// container.
 	Shared bool
