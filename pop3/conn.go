@@ -1,7 +1,6 @@
 package pop3
 
 import (
-	"bufio"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -13,7 +12,6 @@ import (
 	"runtime/debug"
 	"time"
 
-	"restante/internal/dotline"
 	"restante/internal/network"
 	ids "restante/internal/session"
 )
@@ -24,8 +22,7 @@ type conn struct {
 	server  *Server
 	nc      net.Conn
 	in      *lines
-	wire    chunkWriter
-	out     *bufio.Writer // to wire; only while there is something to write
+	out     *output // only while there is something to write
 	session *session
 	limit   limit
 	log     *slog.Logger
@@ -260,13 +257,11 @@ func (c *conn) note(request request, r reply) {
 // write puts a reply without its content in the buffer.
 func (c *conn) write(r reply) {
 	if c.out == nil {
-		c.out = outputs.Get().(*bufio.Writer)
-		c.wire = chunkWriter{c.nc, c.server.opts.WriteTimeout}
-		c.out.Reset(&c.wire)
+		c.out = takeOutput(c.nc, c.server.opts.WriteTimeout)
 	}
-	r.writeLine(c.out)
+	r.writeLine(c.out.Writer)
 	if r.list != nil {
-		r.writeList(c.out)
+		r.writeList(c.out.Writer)
 	}
 }
 
@@ -276,8 +271,7 @@ func (c *conn) flush() error {
 		return nil
 	}
 	err := c.out.Flush()
-	c.out.Reset(nil)
-	outputs.Put(c.out)
+	c.out.free()
 	c.out = nil
 	return err
 }
@@ -290,10 +284,8 @@ func (c *conn) send(content *content) {
 			c.log.Warn("close content", "message", content.message.ID, "err", err)
 		}
 	}()
-	buf := copies.Get().(*[copySize]byte)
-	defer copies.Put(buf)
-	stuffed := dotline.NewWriter(c.out)
-	octets, err := io.CopyBuffer(&patient{stuffed, &c.limit}, content.reader, buf[:])
+	stuffed := c.out.body()
+	octets, err := relay(&patient{stuffed, &c.limit}, content.reader)
 	if err == nil {
 		err = stuffed.Close()
 	}
@@ -310,6 +302,17 @@ func (c *conn) send(content *content) {
 			c.log.Error("size is not as listed", "message", content.message.ID, "octets", octets, "listed", content.message.Octets)
 		}
 	}
+}
+
+// relay is io.Copy with a buffer of ours, and without one where the reader has its
+// own.
+func relay(w io.Writer, r io.Reader) (int64, error) {
+	if r, able := r.(io.WriterTo); able {
+		return r.WriteTo(w)
+	}
+	buf := copies.Get().(*[copySize]byte)
+	defer copies.Put(buf)
+	return io.CopyBuffer(w, r, buf[:])
 }
 
 // stls goes on under TLS. What the client sent in clear text after STLS is
@@ -415,8 +418,7 @@ func (c *conn) end() {
 		c.in.free()
 	}
 	if c.out != nil {
-		c.out.Reset(nil)
-		outputs.Put(c.out)
+		c.out.free()
 	}
 	if err := c.session.close(); err != nil {
 		c.log.Warn("close maildrop", "err", err)

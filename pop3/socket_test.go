@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/textproto"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -145,6 +146,56 @@ func TestMegabytesArriveWhole(t *testing.T) {
 		t.Error("the message is not what is stored")
 	}
 	c.say("QUIT")
+}
+
+// An anthology is a maildrop of different messages.
+type anthology struct {
+	warehouse
+	messages []mailbox.Message
+	contents [][]byte
+}
+
+func (a *anthology) Login(context.Context, auth.Attempt) (Maildrop, error) { return a, nil }
+func (a *anthology) List() []mailbox.Message                               { return a.messages }
+
+func (a *anthology) Open(_ context.Context, m mailbox.Message) (io.ReadCloser, error) {
+	i := slices.IndexFunc(a.messages, func(l mailbox.Message) bool { return l.ID == m.ID })
+	return io.NopCloser(bytes.NewReader(a.contents[i])), nil
+}
+
+// Short messages go through a buffer, long ones past it, and under TLS all do.
+func TestDotsAreStuffedHoweverAMessageIsSent(t *testing.T) {
+	var a anthology
+	var ids mailbox.MessageIDs
+	for _, octets := range []int{1, outputSize - 30, outputSize, outputSize + 1, 3 * outputSize, 64 << 10, 64<<10 + 1, 300 << 10} {
+		for _, lines := range []int{0, 1, 10, 100} { // to each that begins with a dot
+			verse := "." + strings.Repeat(textLine, lines) + ".\r\n"
+			content := bytes.Repeat([]byte(verse), octets/len(verse)+1)
+			a.messages = append(a.messages, mailbox.Message{ID: ids.Next(), Octets: int64(len(content))})
+			a.contents = append(a.contents, content)
+		}
+	}
+	serverTLS, clientTLS := certificate()
+	_, dial := onLoopback(t, Options{Backend: &a, InsecureAuth: true, TLS: serverTLS})
+	for _, secure := range []bool{false, true} {
+		c := call(t, dial)
+		if secure {
+			c.say("STLS")
+			c.Conn = tls.Client(c.Conn, clientTLS)
+			c.in = bufio.NewReader(c)
+		}
+		c.say(loggedIn...)
+		for i, content := range a.contents {
+			want := bytes.ReplaceAll(append([]byte("\n"), content...), []byte("\n."), []byte("\n.."))[1:]
+			want = append(want, ".\r\n"...)
+			c.say(fmt.Sprintf("RETR %d", i+1))
+			got := make([]byte, len(want))
+			if _, err := io.ReadFull(c.in, got); err != nil || !bytes.Equal(got, want) {
+				t.Fatalf("TLS %v, message %d of %d octets: not what is stored, %v", secure, i+1, len(content), err)
+			}
+		}
+		c.say("QUIT")
+	}
 }
 
 func TestManyConnectionsAtOnce(t *testing.T) {

@@ -16,7 +16,7 @@ import (
 type Writer struct {
 	dst    io.Writer
 	mid    bool // the next octet does not begin a line
-	pieces [maxPieces][]byte
+	pieces [MaxPieces][]byte
 	count  int // of pieces
 }
 
@@ -26,10 +26,10 @@ type Gatherer interface {
 	WritePieces(pieces [][]byte) error
 }
 
-// Bounds on what is passed on at once. Few lines begin with a dot: the pieces of
-// common text reach the octets first.
+// Bounds on what is passed on at once, the added dots not counted. Few lines begin
+// with a dot: the pieces of common text reach the octets first.
 const (
-	maxPieces = 32
+	MaxPieces = 32
 	maxOctets = 64 << 10
 )
 
@@ -76,7 +76,7 @@ func (w *Writer) cut(p []byte) int {
 		}
 		w.add(p[start : i+1])
 		start = i
-		if w.count >= maxPieces-1 {
+		if w.count >= MaxPieces-1 {
 			w.mid = true // its first dot is sent
 			return start
 		}
