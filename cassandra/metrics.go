@@ -12,6 +12,7 @@ type metrics struct {
 	seconds    *prometheus.HistogramVec
 	retries    prometheus.Counter
 	inFlight   prometheus.Gauge
+	releases   *prometheus.CounterVec
 	all        []prometheus.Collector
 }
 
@@ -35,6 +36,10 @@ func newMetrics(s *session) *metrics {
 			Help: "Statements that wait for their answer.",
 		}),
 	}
+	m.releases = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "restante_cassandra_releases_total",
+		Help: "Contents that a maildrop no longer needed, by what became of them.",
+	}, []string{"result"})
 	up := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "restante_cassandra_nodes_up",
 		Help: "Nodes of the local data centre that are connected.",
@@ -44,7 +49,7 @@ func newMetrics(s *session) *metrics {
 		}
 		return 0
 	})
-	m.all = []prometheus.Collector{m.statements, m.seconds, m.retries, m.inFlight, up}
+	m.all = []prometheus.Collector{m.statements, m.seconds, m.retries, m.inFlight, m.releases, up}
 	return m
 }
 

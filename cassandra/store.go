@@ -82,9 +82,9 @@ func (o Options) port() (int, error) {
 // A Store is mail in one keyspace. It is safe for concurrent use.
 type Store struct {
 	session   *session
-	contents  mailbox.Contents
+	contents  *contents
 	maildrops mailbox.Maildrops
-	addresses mailbox.Addresses
+	addresses *addresses
 }
 
 // Open connects to a cluster. It fails where waiting cannot help: options that
@@ -100,7 +100,11 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cassandra: %w", err)
 	}
-	return &Store{session: session}, nil
+	return &Store{
+		session:   session,
+		contents:  newContents(session),
+		addresses: &addresses{session: session},
+	}, nil
 }
 
 // Contents is where messages are.
@@ -127,8 +131,10 @@ func (s *Store) ping(ctx context.Context) error {
 	return s.session.checkClock()
 }
 
-// Close ends the calls that run with mailbox.ErrUnavailable and disconnects.
+// Close releases the contents that wait for it, ends the calls that run with
+// mailbox.ErrUnavailable, and disconnects.
 func (s *Store) Close() error {
+	s.contents.releases.close()
 	s.session.close()
 	return nil
 }
