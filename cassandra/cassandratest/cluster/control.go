@@ -1,0 +1,79 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+
+	"restante/cassandra/cassandratest/internal/jvm"
+	"restante/cassandra/cassandratest/internal/keeper"
+)
+
+// nodes are what a conversation is about.
+type nodes interface {
+	Do(op jvm.Op, node string) error
+}
+
+// operations are what may be asked for.
+var operations = []jvm.Op{jvm.StartNode, jvm.StopNode, jvm.KillNode, jvm.FreezeNode, jvm.ThawNode, jvm.CheckNode}
+
+// An answer is one line of JSON: that of a request, which failed where there is an
+// Error.
+type answer struct {
+	Error string `json:"error,omitempty"`
+}
+
+// converse describes the cluster in one line of JSON, its nodes with Name, Datacenter
+// and Address, and its Dir. Then each line of input is an operation and a node, such
+// as
+//
+//	kill dc1-2
+//
+// and is answered by a line when it is done. The operations are start, stop, kill,
+// freeze, thaw and check, which fails where the node does not run. The end of the
+// input, or a signal, ends the conversation.
+func converse(c nodes, about keeper.Cluster, in io.Reader, out io.Writer, signals <-chan os.Signal) error {
+	lines := make(chan string)
+	failed := make(chan error, 1)
+	go func() { // until the input ends, or the process
+		defer close(lines)
+		scanner := bufio.NewScanner(in)
+		for scanner.Scan() {
+			lines <- scanner.Text()
+		}
+		failed <- scanner.Err()
+	}()
+	answers := json.NewEncoder(out)
+	if err := answers.Encode(about); err != nil {
+		return err
+	}
+	for {
+		select {
+		case <-signals:
+			return nil
+		case line, more := <-lines:
+			if !more {
+				return <-failed
+			}
+			var a answer
+			if err := carryOut(c, line); err != nil {
+				a.Error = err.Error()
+			}
+			if err := answers.Encode(a); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+func carryOut(c nodes, line string) error {
+	words := strings.Fields(line)
+	if len(words) != 2 || !slices.Contains(operations, jvm.Op(words[0])) {
+		return fmt.Errorf("%q is not an operation and a node", line)
+	}
+	return c.Do(jvm.Op(words[0]), words[1])
+}
