@@ -53,7 +53,7 @@ func (f *failure) Error() string {
 // Unwrap tells a fault of the program, which trying again does not help, from all
 // that may happen to a cluster. Even a table that is missing comes back.
 func (f *failure) Unwrap() []error {
-	if f.outcome == failed && !fromCluster(f.err) {
+	if f.outcome == failed && codeOf(f.err) < 0 {
 		return []error{f.err}
 	}
 	return []error{mailbox.ErrUnavailable, f.err}
@@ -63,16 +63,24 @@ func failureOf(st *statement, err error) *failure {
 	return &failure{statement: st.name, outcome: outcomeOf(err), err: err}
 }
 
-func fromCluster(err error) bool {
+// codeOf is the error code of the CQL binary protocol, v4, section 9, that a node
+// answered with, or -1.
+func codeOf(err error) int {
 	var answer gocql.RequestError
-	return errors.As(err, &answer)
+	if errors.As(err, &answer) {
+		return answer.Code()
+	}
+	return -1
 }
 
 // outcomeOf sorts what the driver says.
 func outcomeOf(err error) outcome {
-	var answer gocql.RequestError
-	if errors.As(err, &answer) {
-		return outcomeOfCode(answer.Code())
+	var known *failure
+	if errors.As(err, &known) {
+		return known.outcome
+	}
+	if code := codeOf(err); code >= 0 {
+		return outcomeOfCode(code)
 	}
 	var marshal gocql.MarshalError
 	var unmarshal gocql.UnmarshalError
@@ -89,7 +97,7 @@ func outcomeOf(err error) outcome {
 	return unavailable // no connection, or one that broke
 }
 
-// outcomeOfCode sorts the error codes of the CQL binary protocol, v4, section 9.
+// outcomeOfCode sorts what a node answers.
 func outcomeOfCode(code int) outcome {
 	switch code {
 	case gocql.ErrCodeUnavailable, gocql.ErrCodeBootstrapping:
@@ -117,16 +125,11 @@ func (retryElsewhere) Attempt(q gocql.RetryableQuery) bool {
 }
 
 func (retryElsewhere) GetRetryType(err error) gocql.RetryType {
-	var answer gocql.RequestError
-	if errors.As(err, &answer) {
-		switch answer.Code() {
-		case gocql.ErrCodeUnavailable, gocql.ErrCodeBootstrapping, gocql.ErrCodeServer, gocql.ErrCodeWriteTimeout, gocql.ErrCodeReadTimeout:
-			return gocql.RetryNextHost
-		}
-		return gocql.Rethrow
-	}
 	switch outcomeOf(err) {
 	case unavailable, timedOut:
+		return gocql.RetryNextHost
+	}
+	if codeOf(err) == gocql.ErrCodeServer { // a fault of that node
 		return gocql.RetryNextHost
 	}
 	return gocql.Rethrow

@@ -81,14 +81,13 @@ func openSession(ctx context.Context, o Options) (*session, error) {
 	stop := context.AfterFunc(ctx, s.end)
 	err := s.connect()
 	if !stop() {
-		err = errors.Join(errHopeless, context.Cause(ctx))
+		err = fmt.Errorf("%w: %w", errHopeless, context.Cause(ctx))
 	}
 	switch {
 	case errors.Is(err, errHopeless):
 		s.close()
 		return nil, err
 	case err != nil:
-		o.Log.Warn("Cassandra is awaited", "err", err)
 		s.tasks.Go(s.await)
 	default:
 		s.tasks.Go(s.clock.run)
@@ -100,7 +99,7 @@ func openSession(ctx context.Context, o Options) (*session, error) {
 func (s *session) await() {
 	tick := time.NewTicker(reconnectInterval)
 	defer tick.Stop()
-	last := ""
+	last := (*s.missing.Load()).Error()
 	for {
 		select {
 		case <-s.life.Done():
@@ -203,11 +202,11 @@ func (o Options) cluster(dialer gocql.Dialer) *gocql.ClusterConfig {
 func (s *session) enter(ctx context.Context, octets int64) (leave func(), err error) {
 	octets = min(octets, maxOctets)
 	if err := s.places.Acquire(ctx, 1); err != nil {
-		return nil, errors.Join(errTooMuch, err)
+		return nil, crowded(err)
 	}
 	if err := s.octets.Acquire(ctx, octets); err != nil {
 		s.places.Release(1)
-		return nil, errors.Join(errTooMuch, err)
+		return nil, crowded(err)
 	}
 	s.metrics.inFlight.Inc()
 	return func() {
@@ -215,6 +214,15 @@ func (s *session) enter(ctx context.Context, octets int64) (leave func(), err er
 		s.octets.Release(octets)
 		s.places.Release(1)
 	}, nil
+}
+
+// crowded says why a statement got no place: its time was over, unless the caller
+// has given up.
+func crowded(err error) error {
+	if errors.Is(err, context.Canceled) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", errTooMuch, err)
 }
 
 // close disconnects.

@@ -1,8 +1,13 @@
 package cassandra
 
 import (
+	"context"
+	"errors"
 	"testing"
+	"testing/synctest"
 	"time"
+
+	"golang.org/x/sync/semaphore"
 
 	"restante/cassandra/cassandratest"
 	"restante/mailbox"
@@ -47,47 +52,119 @@ func eventually(t testing.TB, is func() error) {
 	}
 }
 
-func TestAStatementReadsWhatAnotherWrote(t *testing.T) {
-	c := cassandratest.Start(t)
-	keyspace := c.Keyspace(t)
-	dc := c.Datacenters()[0]
-	if err := c.Session(t, dc, keyspace).Query("CREATE TABLE letters (id timeuuid PRIMARY KEY, content blob)").Exec(); err != nil {
+func TestALateInsertStaysDeletedWhateverTheClock(t *testing.T) {
+	l := newLetters(t)
+	id, err := l.send(t.Context(), LocalQuorum, "dear Fred")
+	if err != nil {
 		t.Fatal(err)
 	}
-	s := openStore(t, optionsFor(c, dc, keyspace)).session
+	if text, found, err := l.text(t.Context(), LocalQuorum, id); text != "dear Fred" || !found || err != nil {
+		t.Errorf("read %q, %t, %v", text, found, err)
+	}
+	anHourBehind := time.Now().Add(-time.Hour)
+	if err := l.burn(t.Context(), id, anHourBehind); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.sendAgain(t.Context(), LocalQuorum, id, "dear Fred"); err != nil {
+		t.Fatal(err)
+	}
+	if text, found, err := l.text(t.Context(), LocalQuorum, id); found || err != nil {
+		t.Errorf("read %q, %t, %v of what was deleted", text, found, err)
+	}
+}
 
-	insert := &statement{name: "letter insert", cql: "INSERT INTO letters (id, content) VALUES (?, ?)"}
-	remove := &statement{name: "letter delete", cql: "DELETE FROM letters WHERE id = ?"}
-	read := &statement{name: "letter read", cql: "SELECT id, content FROM letters WHERE id = ?"}
-	id := (&mailbox.MessageIDs{}).Next()
-	find := func() (content []byte, found bool) {
-		t.Helper()
-		var got mailbox.MessageID
-		found, err := s.read(t.Context(), read, LocalQuorum, id).one(&got, &content)
-		if err != nil || found && got != id {
-			t.Fatalf("read %s: %v", got, err)
+func TestNothingIsWrittenWithoutATimestamp(t *testing.T) {
+	s := &session{}
+	if err := s.write(t.Context(), letterInsert, LocalQuorum, 0); !errors.Is(err, errNoWriteTime) || errors.Is(err, mailbox.ErrUnavailable) {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestAnswersOfManyPages(t *testing.T) {
+	l := newLetters(t)
+	id := l.ids.Next()
+	part := &statement{name: "letter insert part", cql: "INSERT INTO message (id, part, data) VALUES (?, ?, ?)"}
+	for i := range 10 {
+		if err := l.write(t.Context(), part, LocalQuorum, insertedAt(id), id, i, []byte("dear Fred")); err != nil {
+			t.Fatal(err)
 		}
-		return content, found
+	}
+	all := &statement{name: "letter select parts", cql: "SELECT part FROM message WHERE id = ?", rows: 3}
+	rows, n := l.read(t.Context(), all, LocalQuorum, id), 0
+	for part := 0; rows.scan(&part); n++ {
+		if part != n {
+			t.Errorf("part %d, want %d", part, n)
+		}
+	}
+	if err := rows.err(); err != nil || n != 10 {
+		t.Errorf("%d parts, %v", n, err)
 	}
 
-	if err := s.write(t.Context(), insert, LocalQuorum, insertedAt(id), id, []byte("dear Fred")); err != nil {
+	// A page that cannot be had is an error, not the end.
+	ctx, cancel := context.WithCancel(t.Context())
+	rows = l.read(ctx, all, LocalQuorum, id)
+	if !rows.scan(nil) {
+		t.Fatal(rows.err())
+	}
+	cancel()
+	for rows.scan(nil) {
+	}
+	if err := rows.err(); !errors.Is(err, mailbox.ErrUnavailable) || outcomeOf(err) != canceled {
+		t.Errorf("after the end of the context: %v", err)
+	}
+}
+
+func TestADestinationThatIsNotWhatTheColumnIsIsAnError(t *testing.T) {
+	l := newLetters(t)
+	id, err := l.send(t.Context(), LocalQuorum, "dear Fred")
+	if err != nil {
 		t.Fatal(err)
 	}
-	if content, found := find(); !found || string(content) != "dear Fred" {
-		t.Errorf("read %q, %t after the insert", content, found)
+	var number int
+	found, err := l.read(t.Context(), letterSelect, LocalQuorum, id).one(nil, &number)
+	if found || err == nil || errors.Is(err, mailbox.ErrUnavailable) {
+		t.Errorf("read %d, %t, %v", number, found, err)
 	}
-	if err := s.write(t.Context(), remove, LocalQuorum, deletedAt(time.Now().Add(-time.Hour), id), id); err != nil {
-		t.Fatal(err)
-	}
-	if err := s.write(t.Context(), insert, LocalQuorum, insertedAt(id), id, []byte("dear Fred")); err != nil {
-		t.Fatal(err)
-	}
-	if _, found := find(); found {
-		t.Error("a late insert brought back what a clock that is behind had deleted")
-	}
-	if err := s.write(t.Context(), insert, LocalQuorum, 0, id, []byte("dear Fred")); err == nil {
-		t.Error("written without a timestamp")
-	}
+}
+
+func TestWhatIsInFlightIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &session{places: semaphore.NewWeighted(maxStatements), octets: semaphore.NewWeighted(maxOctets)}
+		s.metrics = newMetrics(s)
+		var leaves []func()
+		enter := func(octets int64) error {
+			ctx, cancel := context.WithTimeout(t.Context(), statementTimeout)
+			defer cancel()
+			leave, err := s.enter(ctx, octets)
+			if err == nil {
+				leaves = append(leaves, leave)
+			}
+			return err
+		}
+		// One that is larger than the bound is let in alone.
+		if err := enter(2 * maxOctets); err != nil {
+			t.Fatal(err)
+		}
+		if err := enter(1); outcomeOf(err) != overloaded {
+			t.Errorf("too many octets: %v", err)
+		}
+		leaves[0]()
+		leaves = leaves[1:]
+		for range maxStatements {
+			if err := enter(0); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := enter(0); outcomeOf(err) != overloaded {
+			t.Errorf("too many statements: %v", err)
+		}
+		for _, leave := range leaves {
+			leave()
+		}
+		if err := enter(maxOctets); err != nil {
+			t.Errorf("after all have left: %v", err)
+		}
+	})
 }
 
 func TestMain(m *testing.M) { cassandratest.Main(m) }

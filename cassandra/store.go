@@ -11,9 +11,11 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/gocql/gocql"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"restante/mailbox"
+	"restante/schema"
 )
 
 // Options say where the cluster is and how a store uses it.
@@ -100,11 +102,15 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cassandra: %w", err)
 	}
-	return &Store{
+	s := &Store{
 		session:   session,
 		contents:  newContents(session),
 		addresses: &addresses{session: session},
-	}, nil
+	}
+	if err := s.Ping(ctx); err != nil {
+		o.Log.Warn("store is not ready", "err", err)
+	}
+	return s, nil
 }
 
 // Contents is where messages are.
@@ -116,16 +122,27 @@ func (s *Store) Maildrops() mailbox.Maildrops { return s.maildrops }
 // Addresses is where addresses lead.
 func (s *Store) Addresses() mailbox.Addresses { return s.addresses }
 
-// Ping reports whether the store can read and write.
+// Ping reports whether the store can read and write, and else what is missing.
 func (s *Store) Ping(ctx context.Context) error {
 	if err := s.ping(ctx); err != nil {
-		return fmt.Errorf("cassandra: ping: %w", err)
+		return fmt.Errorf("cassandra: %w", err)
 	}
 	return nil
 }
 
+var selectChanges = &statement{name: "schema_change select", cql: "SELECT name, digest FROM schema_change"}
+
 func (s *Store) ping(ctx context.Context) error {
-	if _, err := s.session.connection(); err != nil {
+	applied := make(map[string]string)
+	rows := s.session.read(ctx, selectChanges, LocalQuorum)
+	for name, digest := "", ""; rows.scan(&name, &digest); {
+		applied[name] = digest
+	}
+	// Where there is no table, no change was applied.
+	if err := rows.err(); err != nil && codeOf(err) != gocql.ErrCodeInvalid {
+		return err
+	}
+	if err := schema.Check(s.session.options.Keyspace, applied); err != nil {
 		return fmt.Errorf("%w: %w", mailbox.ErrUnavailable, err)
 	}
 	return s.session.checkClock()
