@@ -2,14 +2,58 @@ package cassandra
 
 import (
 	"context"
+	"encoding/binary"
 	"fmt"
 	"slices"
 	"time"
 
+	"github.com/gocql/gocql"
 	"golang.org/x/sync/errgroup"
 
 	"restante/mailbox"
 )
+
+// A maildrop is one partition. Its rows are the lines of its lanes, and for each lane
+// a register, the row registerOrd, of which only the column dead is written.
+var (
+	permanentMaildrops = newMaildropTable("maildrop")
+	temporaryMaildrops = newMaildropTable("maildrop_temp")
+)
+
+// A maildropTable is the statements on the maildrops of one retention class.
+type maildropTable struct {
+	insert, selectAll, selectRegisters statement
+
+	// What a removal consists of, which is written together.
+	removal, deleteRange, updateRegister statement
+}
+
+func newMaildropTable(table string) *maildropTable {
+	return &maildropTable{
+		insert: statement{
+			name: table + " insert",
+			cql:  "INSERT INTO " + table + " (maildrop, lane, ord, id, octets, recipients, expires) VALUES (?, ?, ?, ?, ?, ?, ?) USING TTL ?",
+		},
+		selectAll: statement{
+			name: table + " select",
+			cql:  "SELECT lane, ord, id, octets, recipients, expires FROM " + table + " WHERE maildrop = ?",
+			rows: linesAtOnce,
+		},
+		selectRegisters: statement{
+			name: table + " select registers",
+			cql:  "SELECT lane, dead FROM " + table + " WHERE maildrop = ? AND lane IN ? AND ord = -1",
+		},
+		removal: statement{name: table + " delete"},
+		deleteRange: statement{
+			name: table + " delete range",
+			cql:  "DELETE FROM " + table + " USING TIMESTAMP ? WHERE maildrop = ? AND lane = ? AND ord >= ? AND ord <= ?",
+		},
+		updateRegister: statement{
+			name: table + " update register",
+			cql:  "UPDATE " + table + " USING TIMESTAMP ? AND TTL ? SET dead = ? WHERE maildrop = ? AND lane = ? AND ord = -1",
+		},
+	}
+}
 
 // maildrops are mailbox.Maildrops: a partition for each maildrop, which consists of
 // lanes.
@@ -20,6 +64,11 @@ type maildrops struct {
 	table  projection
 	writer *writer
 	now    func() time.Time
+}
+
+func newMaildrops(s *session) *maildrops {
+	ids := &mailbox.MessageIDs{Now: s.options.Now}
+	return &maildrops{table: maildropTables{s}, writer: newWriter(ids.Next, maxLanes), now: s.options.Now}
 }
 
 // A projection is the table of maildrops: the statements on a partition of it.
@@ -188,4 +237,140 @@ func (m *maildrops) placed(ctx context.Context, drop mailbox.MaildropID, message
 		}
 	}
 	return placed, err
+}
+
+// maildropTables are the projection.
+type maildropTables struct {
+	*session
+}
+
+// linesAtOnce is how many lines are read at once, 80 octets each.
+const linesAtOnce = 5000
+
+func (maildropTables) of(drop mailbox.MaildropID) *maildropTable {
+	if drop.Temporary() {
+		return temporaryMaildrops
+	}
+	return permanentMaildrops
+}
+
+// ttl is how long a row is kept whose message expires: a little longer, as clocks
+// differ. What does not expire has the default of its table.
+func (t maildropTables) ttl(expires time.Time) any {
+	if expires.IsZero() {
+		return gocql.UnsetValue
+	}
+	left := expires.Add(time.Hour).Sub(t.options.Now())
+	return int(max(time.Second, min(left, maxTTL)) / time.Second)
+}
+
+func (t maildropTables) insert(ctx context.Context, e mailbox.Entry, at writeTime) error {
+	m := e.Message
+	return t.write(ctx, &t.of(e.Maildrop).insert, t.options.Acknowledge, at,
+		e.Maildrop, m.Place.Lane, m.Place.Ord, m.ID, m.Octets, m.Recipients, m.Expires, t.ttl(m.Expires))
+}
+
+func (t maildropTables) list(ctx context.Context, drop mailbox.MaildropID) ([]mailbox.Message, error) {
+	var lines []mailbox.Message
+	var lane, id uuidColumn
+	var ord, octets, recipients, expires intColumn
+	row := []any{&lane, &ord, &id, &octets, &recipients, &expires}
+	rows := t.read(ctx, &t.of(drop).selectAll, LocalQuorum, drop)
+	for rows.scan(row...) {
+		if ord == registerOrd {
+			continue
+		}
+		m := mailbox.Message{
+			ID:         mailbox.MessageID(id),
+			Octets:     int64(octets),
+			Recipients: int(recipients),
+			Place:      mailbox.Place{Lane: mailbox.MessageID(lane), Ord: int64(ord)},
+		}
+		if expires != 0 {
+			m.Expires = time.UnixMilli(int64(expires)).UTC()
+		}
+		lines = append(lines, m)
+	}
+	return lines, rows.err()
+}
+
+func (t maildropTables) registers(ctx context.Context, drop mailbox.MaildropID, lanes []mailbox.MessageID) (map[mailbox.MessageID][]byte, error) {
+	registers := make(map[mailbox.MessageID][]byte, len(lanes))
+	for some := range slices.Chunk(lanes, lanesAtOnce) {
+		ids := make([]gocql.UUID, len(some))
+		for i, lane := range some {
+			ids[i] = gocql.UUID(lane)
+		}
+		rows := t.read(ctx, &t.of(drop).selectRegisters, LocalQuorum, drop, ids)
+		var lane mailbox.MessageID
+		var dead []byte
+		for rows.scan(&lane, &dead) {
+			registers[lane] = dead
+			dead = nil
+		}
+		if err := rows.err(); err != nil {
+			return nil, err
+		}
+	}
+	return registers, nil
+}
+
+func (t maildropTables) remove(ctx context.Context, drop mailbox.MaildropID, removals []removal) error {
+	table := t.of(drop)
+	var writes []bound
+	for _, r := range removals {
+		for _, gone := range r.ranges {
+			writes = append(writes, bound{&table.deleteRange, []any{int64(r.at), drop, r.lane, gone.first, gone.last}})
+		}
+		if r.register != nil {
+			writes = append(writes, bound{&table.updateRegister, []any{int64(r.registerAt), t.ttl(r.expires), r.register, drop, r.lane}})
+		}
+	}
+	// One after the other, so that a register is there no sooner than its ranges.
+	for some := range slices.Chunk(writes, removalsAtOnce) {
+		if err := t.writeTogether(ctx, &table.removal, t.options.Acknowledge, some); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+const (
+	// lanesAtOnce is how many registers are asked for at once.
+	lanesAtOnce = 100
+	// removalsAtOnce is how many deletes and registers are written at once, of a
+	// kilobyte in all, or a few more for each register.
+	removalsAtOnce = 200
+	// maxTTL is what Cassandra accepts: 20 years.
+	maxTTL = 20 * 365 * 24 * time.Hour
+)
+
+// The columns of a listing are read without reflection.
+type (
+	uuidColumn [16]byte
+	intColumn  int64 // of 4 or 8 octets; zero: null
+)
+
+// UnmarshalCQL is part of gocql.Unmarshaler.
+func (c *uuidColumn) UnmarshalCQL(_ gocql.TypeInfo, data []byte) error {
+	*c = uuidColumn{}
+	if copy(c[:], data) != len(data) {
+		return fmt.Errorf("an id of %d octets", len(data))
+	}
+	return nil
+}
+
+// UnmarshalCQL is part of gocql.Unmarshaler.
+func (c *intColumn) UnmarshalCQL(_ gocql.TypeInfo, data []byte) error {
+	switch len(data) {
+	case 0:
+		*c = 0
+	case 4:
+		*c = intColumn(int32(binary.BigEndian.Uint32(data)))
+	case 8:
+		*c = intColumn(binary.BigEndian.Uint64(data))
+	default:
+		return fmt.Errorf("a number of %d octets", len(data))
+	}
+	return nil
 }

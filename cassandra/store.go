@@ -85,7 +85,7 @@ func (o Options) port() (int, error) {
 type Store struct {
 	session   *session
 	contents  *contents
-	maildrops mailbox.Maildrops
+	maildrops *maildrops
 	addresses *addresses
 }
 
@@ -105,6 +105,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	s := &Store{
 		session:   session,
 		contents:  newContents(session),
+		maildrops: newMaildrops(session),
 		addresses: &addresses{session: session},
 	}
 	if err := s.Ping(ctx); err != nil {
