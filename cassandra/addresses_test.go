@@ -65,3 +65,107 @@ func TestEachRouteOfAProcessIsWrittenLaterThanTheLast(t *testing.T) {
 		t.Errorf("%d, after %d was seen", third, ahead)
 	}
 }
+
+// anAddress is one that no other test uses.
+func anAddress() mailbox.Address {
+	return mailbox.Address{Local: "fred", Domain: ids.Next().String() + ".example"}
+}
+
+// lookAt is what Cassandra says of the cell of an address.
+func lookAt(t *testing.T, s *Store, a mailbox.Address) addressCell {
+	t.Helper()
+	c, err := s.addresses.cell(t.Context(), LocalQuorum, []any{a.Domain, shardOf(a), a.Local})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func TestTheRouteWrittenLastIsFoundAlthoughAClockWasAhead(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	o := tableOptions(t)
+	o.Now = func() time.Time { return time.Now().Add(time.Hour) }
+	ahead := openStore(t, o)
+	a := anAddress()
+	for life, store := range []*Store{ahead, s, ahead, s, s} {
+		before := lookAt(t, s, a)
+		if err := store.Addresses().Put(t.Context(), a, mailbox.Route{Kind: mailbox.Account, Life: uint32(life)}); err != nil {
+			t.Fatal(err)
+		}
+		if after := lookAt(t, s, a); after.at <= before.at {
+			t.Errorf("life %d is written at %d, the one before at %d", life, after.at, before.at)
+		}
+		if r, err := s.Addresses().Lookup(t.Context(), a); err != nil || r.Life != uint32(life) {
+			t.Errorf("Lookup = %v, %v; want life %d", r, err, life)
+		}
+	}
+}
+
+func TestATemporaryAddressIsForgottenSomeTimeAfterItsEnd(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	a := anAddress()
+	const month = 30 * 24 * 60 * 60
+	for _, c := range []struct {
+		route mailbox.Route
+		ttl   int
+	}{
+		{mailbox.Route{Kind: mailbox.Temporary, Expires: time.Now().Add(2 * time.Hour)}, month + 7200},
+		{mailbox.Route{Kind: mailbox.Vacant}, month + 7200},
+		{mailbox.Route{Kind: mailbox.Temporary, Expires: time.Now().Add(4 * time.Hour)}, month + 14400},
+		{mailbox.Route{Kind: mailbox.Account}, 0},
+		{mailbox.Route{Kind: mailbox.Temporary, Expires: time.Now().Add(2 * time.Hour)}, 0},
+	} {
+		if err := s.Addresses().Put(t.Context(), a, c.route); err != nil {
+			t.Fatal(err)
+		}
+		if got := lookAt(t, s, a).ttl; got > c.ttl || got < c.ttl-60 {
+			t.Errorf("a %s is kept for %d s, want %d", c.route.Kind, got, c.ttl)
+		}
+	}
+}
+
+func TestALookUpTakesOneStatementWhereTheAddressIsLive(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	live, vacant, unknown := anAddress(), anAddress(), anAddress()
+	for a, r := range map[mailbox.Address]mailbox.Route{live: {Kind: mailbox.Account, Life: 1}, vacant: {Life: 1}} {
+		if err := s.Addresses().Put(t.Context(), a, r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for a, want := range map[mailbox.Address]int{live: 1, vacant: 2, unknown: 2} {
+		did := statements(t, s, func() { _, _ = s.Addresses().Lookup(t.Context(), a) })
+		if did["address select"] != want {
+			t.Errorf("it took %v, want %d statements", did, want)
+		}
+	}
+}
+
+// Who leaves a listing leaves nothing running behind.
+func TestAListingThatIsLeftReadsNoFurther(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	domain := anAddress().Domain
+	for n := range 200 {
+		a := mailbox.Address{Local: string(rune('a' + n)), Domain: domain}
+		if err := s.Addresses().Put(t.Context(), a, mailbox.Route{Kind: mailbox.Account, Life: 1}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	did := statements(t, s, func() {
+		for _, err := range s.Addresses().List(t.Context(), domain) {
+			if err != nil {
+				t.Error(err)
+			}
+			break
+		}
+	})
+	if n := did["address select shard"]; n > 2*addressReaders {
+		t.Errorf("%d partitions were read for one row", n)
+	}
+	if n := metric(t, s, "statements_in_flight")[""]; n != 0 {
+		t.Errorf("%v statements are still in flight", n)
+	}
+}
