@@ -11,6 +11,8 @@ import (
 	"sync"
 
 	"github.com/gocql/gocql"
+
+	"restante/schema"
 )
 
 // The driver opens a session or says little about why not. A probe asks the hosts
@@ -77,7 +79,7 @@ func (s *session) probeHost(host string) error {
 		return fmt.Errorf("%s: is in data centre %s, and only the nodes of %s are used", host, seen.datacenter, o.Datacenter)
 	}
 	if seen.replication == nil {
-		return fmt.Errorf("keyspace %s does not exist: apply the schema", o.Keyspace)
+		return &schema.MissingError{Keyspace: o.Keyspace}
 	}
 	if !replicated(seen.replication, o.Datacenter) {
 		return fmt.Errorf("keyspace %s is not replicated to data centre %s", o.Keyspace, o.Datacenter)
@@ -95,26 +97,9 @@ func replicated(replication map[string]string, datacenter string) bool {
 
 // ask connects to one host alone.
 func (s *session) ask(host string) (sight, error) {
-	var mu sync.Mutex
-	var refusal error
-	config := s.config()
-	config.Hosts = []string{host}
-	config.NumConns = 1
-	config.DisableInitialHostLookup = true
-	config.ReconnectInterval = 0
-	config.ConnectObserver = connectObserver(func(o gocql.ObservedConnect) {
-		mu.Lock()
-		defer mu.Unlock()
-		refusal = o.Err
-	})
-	db, err := config.CreateSession()
+	db, err := openAlone(s.config(), host)
 	if err != nil {
-		mu.Lock()
-		defer mu.Unlock()
-		if refusal != nil {
-			err = refusal // the driver keeps only its text
-		}
-		return sight{}, sayHopeless(err)
+		return sight{}, err
 	}
 	defer db.Close()
 
@@ -141,6 +126,32 @@ func (s *session) ask(host string) (sight, error) {
 		return sight{}, failureOf(replicationRead, err)
 	}
 	return seen, nil
+}
+
+// openAlone opens a session of the driver that knows one node and no other. It has
+// no keyspace.
+func openAlone(config *gocql.ClusterConfig, host string) (*gocql.Session, error) {
+	var mu sync.Mutex
+	var refusal error
+	config.Hosts = []string{host}
+	config.NumConns = 1
+	config.DisableInitialHostLookup = true
+	config.ReconnectInterval = 0
+	config.ConnectObserver = connectObserver(func(o gocql.ObservedConnect) {
+		mu.Lock()
+		defer mu.Unlock()
+		refusal = o.Err
+	})
+	db, err := config.CreateSession()
+	if err != nil {
+		mu.Lock()
+		defer mu.Unlock()
+		if refusal != nil {
+			err = refusal // the driver keeps only its text
+		}
+		return nil, sayHopeless(err)
+	}
+	return db, nil
 }
 
 type connectObserver func(gocql.ObservedConnect)
