@@ -1,7 +1,14 @@
 package cassandra
 
 import (
+	"crypto/rand"
+	"fmt"
+	"maps"
+	"slices"
 	"testing"
+	"time"
+
+	"github.com/gocql/gocql"
 
 	"restante/mailbox"
 	"restante/mailbox/mailboxtest"
@@ -17,3 +24,173 @@ func TestModel(t *testing.T) {
 		return mailboxtest.Stores{Contents: s.Contents(), Maildrops: s.Maildrops(), Addresses: s.Addresses()}
 	})
 }
+
+// someDrop is a maildrop that nobody else uses.
+func someDrop() mailbox.MaildropID {
+	return mailbox.MaildropOf(mailbox.Address{Local: rand.Text(), Domain: "example.org"}, 1)
+}
+
+// newEntries are so many messages for a maildrop.
+func newEntries(drop mailbox.MaildropID, n int) []mailbox.Entry {
+	entries := make([]mailbox.Entry, n)
+	for i := range entries {
+		entries[i] = mailbox.Entry{Maildrop: drop, Message: mailbox.Message{ID: testIDs.Next(), Octets: 4096, Recipients: 1}}
+	}
+	return entries
+}
+
+var testIDs mailbox.MessageIDs
+
+func add(t testing.TB, m mailbox.Maildrops, entries []mailbox.Entry) {
+	t.Helper()
+	if err := m.Add(t.Context(), entries); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func listOf(t testing.TB, m mailbox.Maildrops, drop mailbox.MaildropID) []mailbox.Message {
+	t.Helper()
+	list, err := m.List(t.Context(), drop)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return list
+}
+
+func remove(t testing.TB, m mailbox.Maildrops, drop mailbox.MaildropID, messages ...mailbox.Message) {
+	t.Helper()
+	if err := m.Remove(t.Context(), drop, messages...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestFewStatementsServeAMaildrop(t *testing.T) {
+	s := newStore(t)
+	m, drop := s.Maildrops(), someDrop()
+	var list []mailbox.Message
+	for _, step := range []struct {
+		name string
+		do   func()
+		want map[string]int
+	}{
+		{"delivery", func() { add(t, m, newEntries(drop, 1)) }, map[string]int{"maildrop insert": 1}},
+		{"delivery by another process", func() { add(t, newMaildrops(s.session), newEntries(drop, 1)) }, map[string]int{"maildrop insert": 1}},
+		{"delivery of 20", func() { add(t, m, newEntries(drop, 20)) }, map[string]int{"maildrop insert": 20}},
+		{"listing", func() { list = listOf(t, m, drop) }, map[string]int{"maildrop select": 1}},
+		{"removal of all", func() { remove(t, m, drop, list...) }, map[string]int{"maildrop select registers": 1, "maildrop delete": 1}},
+	} {
+		if got := statements(t, s, step.do); !maps.Equal(got, step.want) {
+			t.Errorf("a %s takes %v; want %v", step.name, got, step.want)
+		}
+	}
+}
+
+func TestLinesHaveTheTimeOfTheirMessageAndRegistersThatOfTheirLane(t *testing.T) {
+	s := newStore(t)
+	db, err := s.session.connection()
+	if err != nil {
+		t.Fatal(err)
+	}
+	stays := someDrop()
+	ends := mailbox.TemporaryMaildropOf(mailbox.Address{Local: rand.Text(), Domain: "example.org"}, 1)
+	for table, drop := range map[string]mailbox.MaildropID{"maildrop": stays, "maildrop_temp": ends} {
+		entries := newEntries(drop, 3)
+		low, high := 0, 0
+		if drop.Temporary() {
+			for i := range entries {
+				entries[i].Message.Expires = time.Now().Add(time.Hour).Truncate(time.Millisecond)
+			}
+			low, high = 7100, 7200 // and an hour
+		}
+		add(t, s.Maildrops(), entries)
+		remove(t, s.Maildrops(), drop, entries[0].Message, entries[1].Message)
+
+		var at, registerAt int64
+		var ttl, registerTTL *int
+		line, lane := entries[2].Message, entries[2].Message.Place.Lane
+		rows := db.Query("SELECT WRITETIME(octets), TTL(octets), WRITETIME(dead), TTL(dead) FROM "+table+" WHERE maildrop = ?", gocql.UUID(drop)).Iter()
+		if !rows.Scan(nil, nil, &registerAt, &registerTTL) || !rows.Scan(&at, &ttl, nil, nil) {
+			t.Fatalf("%s has %d rows: %v; want a register and a line", table, rows.NumRows(), rows.Close())
+		}
+		if err := rows.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if at != line.ID.Time().UnixMicro() || registerAt != lane.Time().UnixMicro()+2 {
+			t.Errorf("%s: a line has the write time %d, its message %v; the register has %d, its lane %v", table, at, line.ID.Time(), registerAt, lane.Time())
+		}
+		for what, ttl := range map[string]*int{"a line": ttl, "a register": registerTTL} {
+			if (ttl != nil) != drop.Temporary() || ttl != nil && (*ttl < low || *ttl > high) {
+				t.Errorf("%s: %s has a time to live of %v; want %d to %d", table, what, ttl, low, high)
+			}
+		}
+	}
+}
+
+// TestAListingPassesFewTombstones delivers and removes thousands of messages and
+// asks Cassandra what a listing has to pass. It is promise 4 as a count.
+func TestAListingPassesFewTombstones(t *testing.T) {
+	s := newStore(t)
+	processes, drop := []*maildrops{newMaildrops(s.session), newMaildrops(s.session)}, someDrop()
+	var kept []mailbox.Message
+	for n := range 30 {
+		for _, m := range processes {
+			add(t, m, newEntries(drop, 50))
+		}
+		reader := processes[n%2]
+		gone := slices.DeleteFunc(listOf(t, reader, drop), func(m mailbox.Message) bool {
+			return slices.ContainsFunc(kept, func(k mailbox.Message) bool { return k.ID == m.ID })
+		})
+		if n == 10 { // one message stays, and its lane has two ranges
+			kept, gone = gone[:1], gone[1:]
+		}
+		remove(t, reader, drop, gone...)
+	}
+	var list []mailbox.Message
+	rows, tombstones := passed(t, s, func() { list = listOf(t, processes[0], drop) })
+	if !slices.Equal(list, kept) {
+		t.Errorf("listed are %v; want %v", list, kept)
+	}
+	if want := len(kept) + len(processes); rows != want {
+		t.Errorf("a listing of %d passes %d rows; want %d, with the registers", len(list), rows, want)
+	}
+	if want := 2 * (len(kept) + len(processes)); tombstones > want {
+		t.Errorf("after 3000 messages a listing passes %d tombstones; want at most %d", tombstones, want)
+	}
+}
+
+// passed is how many live rows and tombstones one query passes, by Cassandra's own
+// account.
+func passed(t *testing.T, s *Store, query func()) (rows, tombstones int) {
+	t.Helper()
+	db, err := s.session.connection()
+	if err != nil {
+		t.Fatal(err)
+	}
+	trace := make(tracer, 1)
+	db.SetTrace(trace)
+	query()
+	db.SetTrace(nil)
+	id := <-trace
+	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+		events := db.Query("SELECT activity FROM system_traces.events WHERE session_id = ?", id).Consistency(gocql.One).Iter()
+		found := false
+		for activity := ""; events.Scan(&activity); {
+			if n, _ := fmt.Sscanf(activity, "Read %d live rows and %d tombstone", &rows, &tombstones); n == 2 {
+				found = true
+			}
+		}
+		if err := events.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if found {
+			return rows, tombstones
+		}
+	}
+	t.Fatal("the trace does not say what was read")
+	return 0, 0
+}
+
+// A tracer is told where the trace of a statement is.
+type tracer chan []byte
+
+func (t tracer) Trace(id []byte) { t <- id }
