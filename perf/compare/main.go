@@ -118,7 +118,7 @@ type contender struct {
 func newBench(ctx context.Context, c *cli, progress io.Writer) (*bench, error) {
 	b := &bench{cli: c, progress: progress}
 	b.result = report.Comparison{
-		Name: c.Name, Date: time.Now(), Machine: machine(), Rounds: c.Rounds,
+		Name: c.Name, Date: time.Now(), Machine: report.Machine(), Rounds: c.Rounds,
 		Command: strings.Join(append([]string{"go run ./perf/compare"}, os.Args[1:]...), " "),
 	}
 	var err error

@@ -54,6 +54,7 @@ type Comparison struct {
 	Rounds       int           `json:"rounds"`
 	Servers      []ServerInfo  `json:"servers"`
 	Measurements []Measurement `json:"measurements"`
+	Notes        []string      `json:"notes,omitempty"` // to be read below the table
 	Failures     []string      `json:"failures,omitempty"`
 }
 
@@ -122,13 +123,41 @@ func (c *Comparison) Markdown(w io.Writer) error {
 		}
 		p.line("| %s | %s | %s |", scenario, row.figure, strings.Join(cells, " | "))
 	}
-	if len(c.Failures) > 0 {
-		p.line("\nFailed:\n")
-		for _, f := range c.Failures {
-			p.line("- %s", strings.ReplaceAll(f, "\n", " "))
+	p.list("Notes", c.Notes)
+	p.list("Failed", c.Failures)
+	return p.err
+}
+
+func (p *printer) list(title string, items []string) {
+	if len(items) == 0 {
+		return
+	}
+	p.line("\n%s:\n", title)
+	for _, item := range items {
+		p.line("- %s", strings.ReplaceAll(item, "\n", " "))
+	}
+}
+
+// Scenarios are the names of all scenarios, in the order of the table.
+func (c *Comparison) Scenarios() []string {
+	var names []string
+	for _, r := range c.rows() {
+		if !r.repeats {
+			names = append(names, r.scenario)
 		}
 	}
-	return p.err
+	return names
+}
+
+// Median is a figure of a server over the rounds, if it was measured.
+func (c *Comparison) Median(scenario, figure, server string) (float64, bool) {
+	var values []float64
+	for _, m := range c.Measurements {
+		if m.Scenario == scenario && m.Figure == figure && m.Server == server {
+			values = append(values, m.Value)
+		}
+	}
+	return Median(values), len(values) > 0
 }
 
 // columns are the servers that were measured, ours first.

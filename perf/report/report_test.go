@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -119,7 +120,7 @@ func TestTheTableComparesEachPeerWithOurs(t *testing.T) {
 func TestASavedComparisonIsReadAgain(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "results")
 	saved := sample()
-	saved.Failures = []string{"one\nfailed"}
+	saved.Failures, saved.Notes = []string{"one\nfailed"}, []string{"all was well"}
 	path, err := saved.Save(dir)
 	if err != nil {
 		t.Fatal(err)
@@ -132,7 +133,7 @@ func TestASavedComparisonIsReadAgain(t *testing.T) {
 		t.Errorf("read %+v, %v", read, err)
 	}
 	table, err := os.ReadFile(strings.TrimSuffix(path, ".json") + ".md")
-	if err != nil || !strings.Contains(string(table), "- one failed\n") {
+	if err != nil || !strings.HasSuffix(string(table), "\nNotes:\n\n- all was well\n\nFailed:\n\n- one failed\n") {
 		t.Errorf("the table beside it is %q, %v", table, err)
 	}
 	if err := os.WriteFile(path, []byte(`{"format":99}`), 0o644); err != nil {
@@ -140,5 +141,18 @@ func TestASavedComparisonIsReadAgain(t *testing.T) {
 	}
 	if _, err := Load(path); err == nil {
 		t.Error("a later format is read")
+	}
+}
+
+func TestFiguresAreFoundAgain(t *testing.T) {
+	c := sample()
+	if got := c.Scenarios(); !slices.Equal(got, []string{"RETR", "deliver"}) {
+		t.Errorf("scenarios %q", got)
+	}
+	if v, ok := c.Median("deliver", "messages/s", "dovecot"); !ok || v != 200 {
+		t.Errorf("the median is %v, %v", v, ok)
+	}
+	if v, ok := c.Median("deliver", "messages/s", "postfix"); ok {
+		t.Errorf("what was not measured is %v", v)
 	}
 }

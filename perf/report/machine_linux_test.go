@@ -1,4 +1,4 @@
-package main
+package report
 
 import (
 	"strings"
@@ -6,7 +6,7 @@ import (
 )
 
 func TestTheMachineIsNamed(t *testing.T) {
-	if name := machine(); !strings.Contains(name, "processors") || !strings.Contains(name, "Linux") {
+	if name := Machine(); !strings.Contains(name, "processors") || !strings.Contains(name, "Linux") {
 		t.Errorf("the machine is %q", name)
 	}
 }

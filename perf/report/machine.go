@@ -1,4 +1,4 @@
-package main
+package report
 
 import (
 	"bufio"
@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// machine says in one line what the figures were measured on.
-func machine() string {
+// Machine says in one line what the figures were measured on.
+func Machine() string {
 	parts := []string{fmt.Sprintf("%d processors", runtime.NumCPU())}
 	if model := field("/proc/cpuinfo", "model name"); model != "" {
 		parts = append(parts, model)
