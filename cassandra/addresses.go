@@ -49,6 +49,9 @@ const (
 	// partitions at once.
 	addressPage    = 256
 	addressReaders = 8
+	// farTimeout is how long Put waits for the other data centres. A coordinator
+	// waits as long for those that it does not know to be away.
+	farTimeout = 2 * time.Second
 	// routeMemory is how much longer than its life the row of a temporary address
 	// stays. The row remembers the life number; when it is forgotten, what was in
 	// the maildrop must be gone.
@@ -103,28 +106,34 @@ func (a *addresses) Put(ctx context.Context, address mailbox.Address, r mailbox.
 	return nil
 }
 
-// put writes a route in every data centre. Where one cannot be reached, it will
-// hear of it later: until then it asks the others before it says that there is no
-// such address.
+// put writes a route in every data centre. One that cannot be reached hears of it
+// later: until then it asks the others before it says that there is no such address.
 func (a *addresses) put(ctx context.Context, address mailbox.Address, r mailbox.Route) error {
 	level := EachQuorum
-	far := func(do func() error) error {
-		err := do()
-		if level == LocalQuorum || !errors.Is(err, mailbox.ErrUnavailable) || ctx.Err() != nil {
-			return err
+	widely := func(do func(context.Context) error) error {
+		if level == EachQuorum {
+			far, cancel := context.WithTimeout(ctx, farTimeout)
+			defer cancel()
+			err := do(far)
+			if !errors.Is(err, mailbox.ErrUnavailable) || ctx.Err() != nil {
+				return err
+			}
+			a.options.Log.Warn("address written in this data centre only", "address", address, "err", err)
+			level = LocalQuorum
 		}
-		a.options.Log.Warn("address written in this data centre only", "address", address, "err", err)
-		level = LocalQuorum
-		return do()
+		return do(ctx)
 	}
 	key := []any{address.Domain, shardOf(address), address.Local}
 	var old addressCell
-	if err := far(func() (err error) { old, err = a.cell(ctx, level, key); return err }); err != nil {
+	if err := widely(func(ctx context.Context) (err error) {
+		old, err = a.cell(ctx, level, key)
+		return err
+	}); err != nil {
 		return err
 	}
 	at := a.after(old.at)
 	args := append(key, route(r), old.ttlFor(r, a.options.Now()))
-	return far(func() error { return a.write(ctx, insertAddress, level, at, args...) })
+	return widely(func(ctx context.Context) error { return a.write(ctx, insertAddress, level, at, args...) })
 }
 
 // after is a write timestamp that is later than another and than all before it:
