@@ -28,7 +28,7 @@ var allowed = map[string][]string{
 	"rest":             {"mailbox", "auth", "internal/session"},
 	"embedded":         {"mailbox"},
 	"schema":           {"internal/cql"},
-	"app":              {"mailbox", "auth", "pop3", "smtp", "rest", "embedded", "cassandra"},
+	"app":              {"mailbox", "auth", "pop3", "smtp", "rest", "embedded", "cassandra", "schema"},
 	"cmd/restante":     {"app", "rest"},
 
 	"mailbox/mailboxtest":     {"mailbox"},

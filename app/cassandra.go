@@ -9,6 +9,7 @@ import (
 	"os"
 
 	"restante/cassandra"
+	"restante/schema"
 )
 
 // CassandraConfig is where a cluster is and how it is used: by the server, and by
@@ -30,6 +31,9 @@ type CassandraConfig struct {
 // Check reports the first setting that cannot work. It is not called Validate, which
 // the command line calls, whatever the store is.
 func (c *CassandraConfig) Check() error {
+	if len(c.Hosts) == 0 {
+		return errors.New("--cassandra-hosts: at least one is needed")
+	}
 	if c.Datacenter == "" {
 		return errors.New("--cassandra-datacenter: the name of the local data centre is needed")
 	}
@@ -94,6 +98,12 @@ func (a *App) openCassandra() error {
 		return err
 	}
 	o.Log, o.Registerer = a.log, a.registry
+	// The store would await its tables, but nobody makes them who does not know of it.
+	var missing *schema.MissingError
+	var changed *schema.ChangedError
+	if err := cassandra.CheckSchema(context.Background(), o); errors.As(err, &missing) || errors.As(err, &changed) {
+		return err
+	}
 	s, err := cassandra.Open(context.Background(), o) // the driver gives up a node in seconds
 	if err != nil {
 		return err

@@ -16,6 +16,7 @@ func cassandraConfig() CassandraConfig {
 
 func TestCassandraSettingsThatCannotWorkAreNamed(t *testing.T) {
 	for flag, change := range map[string]func(*CassandraConfig){
+		"--cassandra-hosts":       func(c *CassandraConfig) { c.Hosts = nil },
 		"--cassandra-datacenter":  func(c *CassandraConfig) { c.Datacenter = "" },
 		"--cassandra-acknowledge": func(c *CassandraConfig) { c.Acknowledge = "ONE" },
 		"--cassandra-cert":        func(c *CassandraConfig) { c.Cert = "cert.pem" },
