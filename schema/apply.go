@@ -42,7 +42,7 @@ const (
 // Apply brings a keyspace to the state that the changes describe. It makes the
 // keyspace where there is none; one that exists with another replication it leaves
 // alone, and fails with a [*ReplicationError]. A nil Replication stands for that of
-// the keyspace, which then has to exist. done is called after each change, with
+// the keyspace; where there is none it fails with [ErrNoReplication]. done is called after each change, with
 // whether this call applied it.
 //
 // Apply may be repeated, also after it failed, and run several times at once. All

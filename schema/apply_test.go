@@ -252,7 +252,7 @@ func TestAKeyspaceThatSomebodyElseJustMadeIsLookedAtAgain(t *testing.T) {
 
 func TestAKeyspaceIsNotMadeWithoutAReplication(t *testing.T) {
 	f := newFake()
-	if err := Apply(t.Context(), f, "mail", nil, f.done); !errors.Is(err, errNoReplication) || len(f.definitions()) > 0 {
+	if err := Apply(t.Context(), f, "mail", nil, f.done); !errors.Is(err, ErrNoReplication) || len(f.definitions()) > 0 {
 		t.Errorf("got %v after %q", err, f.steps)
 	}
 	if err := Apply(t.Context(), f, "Mail", wanted, f.done); err == nil || !strings.Contains(err.Error(), "not the name of a keyspace") {

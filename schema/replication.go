@@ -56,11 +56,12 @@ func (r Replication) String() string {
 	return strings.Join(parts, ",")
 }
 
-var errNoReplication = errors.New("no replication: say how many replicas each data centre has, such as dc1:3,dc2:3")
+// ErrNoReplication says that a keyspace cannot be made without a Replication.
+var ErrNoReplication = errors.New("no replication: say how many replicas each data centre has, such as dc1:3,dc2:3")
 
 func (r Replication) check() error {
 	if len(r) == 0 {
-		return errNoReplication
+		return ErrNoReplication
 	}
 	return nil
 }

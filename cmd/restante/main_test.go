@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
@@ -10,6 +11,8 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"restante/cassandra/cassandratest"
 )
 
 // TestMain lets the scripts run the program itself, as processes of its own.
@@ -20,8 +23,36 @@ func TestMain(m *testing.M) {
 // TestStories plays testdata/*.txt. Each has free ports in its environment, and
 // the commands wait-port HOST:PORT and readme HEADING FILE.
 func TestStories(t *testing.T) {
-	testscript.Run(t, testscript.Params{
-		Dir: "testdata",
+	testscript.Run(t, stories("testdata", nil))
+}
+
+// TestStoriesOnCassandra plays testdata/cassandra/*.txt in the same way. A keyspace
+// of its own, which is not there yet, is in the environment of each, as are the
+// settings to reach it, and the name of the data centre.
+func TestStoriesOnCassandra(t *testing.T) {
+	c := cassandratest.Start(t)
+	dc := c.Datacenters()[0]
+	db := c.Session(t, dc, "")
+	testscript.Run(t, stories("testdata/cassandra", func(env *testscript.Env) {
+		keyspace := fmt.Sprintf("restante_test_%016x", rand.Uint64())
+		t.Cleanup(func() {
+			if err := db.Query("DROP KEYSPACE IF EXISTS " + keyspace).Exec(); err != nil {
+				t.Error(err)
+			}
+		})
+		env.Setenv("DATACENTER", dc)
+		env.Setenv("RESTANTE_STORE", "cassandra")
+		env.Setenv("RESTANTE_CASSANDRA_HOSTS", strings.Join(c.Hosts(), ","))
+		env.Setenv("RESTANTE_CASSANDRA_DATACENTER", dc)
+		env.Setenv("RESTANTE_CASSANDRA_KEYSPACE", keyspace)
+	}))
+}
+
+// stories are the scripts in a folder, with what they may use. more adds to the
+// environment of each.
+func stories(dir string, more func(*testscript.Env)) testscript.Params {
+	return testscript.Params{
+		Dir: dir,
 		Setup: func(env *testscript.Env) error {
 			for _, flag := range []string{"SMTP", "SUBMISSION", "SUBMISSIONS", "POP3", "POP3S", "ADMIN"} {
 				port, err := freePort()
@@ -31,13 +62,16 @@ func TestStories(t *testing.T) {
 				env.Setenv("RESTANTE_"+flag, "127.0.0.1:"+port)
 			}
 			env.Setenv("RESTANTE_GRACE", "5s")
+			if more != nil {
+				more(env)
+			}
 			return nil
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"wait-port": waitPort,
 			"readme":    readme,
 		},
-	})
+	}
 }
 
 func freePort() (string, error) {
