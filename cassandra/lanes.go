@@ -23,10 +23,13 @@ import (
 // as [runs]. Whoever removes reads it, deletes whole runs of what it names and what
 // is removed now, and writes back both.
 //
-// No lock keeps two from doing so at once: the register whose runs have more
-// ordinals wins, in every data centre, as its write timestamp counts them. What the
-// other named is forgotten. That costs a tombstone and no message, since a register
-// need not name all that is gone. It must not name anything else.
+// No lock keeps two from doing so at once: of two registers the one that goes further
+// wins, in every data centre. What the other named is forgotten. That costs a tombstone
+// and no message, since a register need not name all that is gone. It must not name
+// anything else.
+//
+// So it may also be forgotten. A register has a time to live, longer than tombstones
+// are kept, and a lane that is no longer used leaves nothing behind.
 type lane struct {
 	drop mailbox.MaildropID
 	id   mailbox.MessageID
@@ -39,7 +42,7 @@ const (
 
 	// maxLanes is how many maildrops a process keeps a lane of, the last that it
 	// delivered to. A maildrop that comes back later has another lane, which costs
-	// a register, and that costs as much as the message while it is listed.
+	// it a row and a tombstone more, for as long as they are kept.
 	maxLanes = 1 << 16
 
 	// registerOrd is the ordinal of a register.
@@ -47,6 +50,11 @@ const (
 
 	// maxRuns is how many runs a register has, a few kilobytes.
 	maxRuns = 1000
+
+	// registerLife is how long a register is kept after it was written: when it
+	// ends, the tombstones that it could have joined to others are purged, or will
+	// be soon (gc_grace_seconds in the schema).
+	registerLife = 7 * 24 * time.Hour
 )
 
 // A writer gives out places in the lanes of one process.
@@ -93,9 +101,9 @@ type removal struct {
 	ranges runs      // each is deleted as one
 	at     writeTime // of the deletes
 
-	register   []byte // nil: it stays as it is
-	registerAt writeTime
-	expires    time.Time // until when the register is of use; zero: for ever
+	register     []byte // nil: it stays as it is
+	registerAt   writeTime
+	registerLife time.Duration
 }
 
 // planRemoval says how to remove ordinals from a lane that has this register, or
@@ -107,19 +115,26 @@ func planRemoval(lane mailbox.MessageID, removed runs, register []byte, at write
 		dead = nil
 	}
 	all := dead.union(removed)
-	r := removal{lane: lane, ranges: all.around(removed), at: at}
-	if all = all.longest(maxRuns); len(dead) == 0 || all.count() > dead.count() {
+	r := removal{lane: lane, ranges: all.around(removed), at: at, registerLife: registerLife}
+	if all = all.longest(maxRuns); registeredAt(lane, all) > registeredAt(lane, dead) {
 		r.register, r.registerAt = all.encode(), registeredAt(lane, all)
 	}
 	return r
 }
 
-// registeredAt is the write timestamp of a register: of two, the one that names
-// more ordinals has the later. It counts from the time in the id of the lane. Small
-// numbers would do as well to order registers, but Cassandra compares them with the
-// rest of the table too: a file of which every row has expired is only dropped
-// whole if nothing else is as old, and a tombstone is only purged if nothing that
-// it might hide is.
+// registeredAt is the write timestamp of a register. The later of two is the one that
+// names a later ordinal, or more of them; so whatever a register is joined to makes it
+// later, and one that is forgotten is not in the way of what comes after it.
+//
+// It counts from the time in the id of the lane, in which a lane that is full has come
+// 72 minutes further. Small numbers would do as well to order registers, but Cassandra
+// compares them with the rest of the table too: a file of which every row has expired
+// is only dropped whole if nothing else is as old, and a tombstone is only purged if
+// nothing that it might hide is.
 func registeredAt(lane mailbox.MessageID, dead runs) writeTime {
-	return insertedAt(lane) + writeTime(dead.count())
+	at := insertedAt(lane)
+	if n := len(dead); n > 0 {
+		at += writeTime((dead[n-1].last+1)*laneOrds + dead.count())
+	}
+	return at
 }

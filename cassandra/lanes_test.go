@@ -114,15 +114,22 @@ func TestARemovalDeletesWhatWasSeenOrIsKnownDead(t *testing.T) {
 	})
 }
 
-func TestTheRegisterWithMoreOrdinalsIsTheLater(t *testing.T) {
-	few := planRemoval(someLane, runs{{0, 10}}, nil, 42)
-	more := planRemoval(someLane, runs{{90, 101}}, nil, 42)
-	all := planRemoval(someLane, runs{{90, 101}}, few.register, 42)
-	if !(few.registerAt < more.registerAt && more.registerAt < all.registerAt) {
-		t.Errorf("11, 12 and 23 ordinals have the times %d, %d, %d", few.registerAt, more.registerAt, all.registerAt)
-	}
-	if since := all.registerAt - insertedAt(someLane); since < 0 || since > laneOrds {
-		t.Errorf("a register is %d µs later than its lane", since)
+func TestTheRegisterThatGoesFurtherIsTheLater(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		dead, removed := runsOf(append(someOrds.Draw(t, "dead"), 3)), runsOf(append(someOrds.Draw(t, "removed"), 5))
+		before, both := registeredAt(someLane, dead), registeredAt(someLane, dead.union(removed))
+		if before > both || (before == both) != slices.Equal(dead, dead.union(removed)) {
+			t.Fatalf("%v has the time %d, and with %v %d", dead, before, removed, both)
+		}
+		// What is forgotten is not in the way of a new one.
+		last := dead[len(dead)-1].last
+		if fresh := registeredAt(someLane, runs{{last + 1, last + 1}}); fresh <= before {
+			t.Fatalf("%v has the time %d, and the next ordinal %d", dead, before, fresh)
+		}
+	})
+	full := registeredAt(someLane, runs{{0, laneOrds - 1}}) - insertedAt(someLane)
+	if since := time.Duration(full) * time.Microsecond; since > 72*time.Minute {
+		t.Errorf("the register of a full lane is %v later than the lane", since)
 	}
 }
 
@@ -167,7 +174,7 @@ func alone() *maildrops {
 // refusing is a table that cannot be written to.
 type refusing struct{ projection }
 
-func (refusing) insert(context.Context, mailbox.Entry, writeTime) error {
+func (refusing) insert(context.Context, mailbox.Entry, writeTime, time.Duration) error {
 	return mailbox.ErrUnavailable
 }
 

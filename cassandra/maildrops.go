@@ -73,8 +73,8 @@ func newMaildrops(s *session) *maildrops {
 
 // A projection is the table of maildrops: the statements on a partition of it.
 type projection interface {
-	// insert writes a line, at its place.
-	insert(ctx context.Context, e mailbox.Entry, at writeTime) error
+	// insert writes a line, at its place, for so long; zero: for ever.
+	insert(ctx context.Context, e mailbox.Entry, at writeTime, life time.Duration) error
 
 	// list reads all lines, lane by lane.
 	list(ctx context.Context, drop mailbox.MaildropID) ([]mailbox.Message, error)
@@ -108,7 +108,11 @@ func (m *maildrops) Add(ctx context.Context, entries []mailbox.Entry) error {
 }
 
 func (m *maildrops) add(ctx context.Context, e mailbox.Entry) error {
-	if err := m.table.insert(ctx, e, insertedAt(e.Message.ID)); err != nil {
+	life := time.Duration(0)
+	if expires := e.Message.Expires; !expires.IsZero() {
+		life = max(m.life(expires), time.Second)
+	}
+	if err := m.table.insert(ctx, e, insertedAt(e.Message.ID), life); err != nil {
 		return fmt.Errorf("cassandra: add %s to maildrop %s: %w", e.Message.ID, e.Maildrop, err)
 	}
 	return nil
@@ -210,10 +214,16 @@ func (m *maildrops) remove(ctx context.Context, drop mailbox.MaildropID, message
 	removals := make([]removal, len(lanes))
 	for i, lane := range lanes {
 		removals[i] = planRemoval(lane, runsOf(ords[lane]), registers[lane], at)
-		removals[i].expires = expires
+		if !expires.IsZero() {
+			removals[i].registerLife = min(registerLife, m.life(expires))
+		}
 	}
 	return m.table.remove(ctx, drop, removals)
 }
+
+// life is how long a row is kept whose message expires: a little longer, as clocks
+// differ.
+func (m *maildrops) life(expires time.Time) time.Duration { return expires.Add(time.Hour).Sub(m.now()) }
 
 // placed are the lines of messages. Those that have no place are looked for; what
 // is not listed has no line.
@@ -254,20 +264,14 @@ func (maildropTables) of(drop mailbox.MaildropID) *maildropTable {
 	return permanentMaildrops
 }
 
-// ttl is how long a row is kept whose message expires: a little longer, as clocks
-// differ. What does not expire has the default of its table.
-func (t maildropTables) ttl(expires time.Time) any {
-	if expires.IsZero() {
-		return gocql.UnsetValue
-	}
-	left := expires.Add(time.Hour).Sub(t.options.Now())
-	return int(max(time.Second, min(left, maxTTL)) / time.Second)
-}
-
-func (t maildropTables) insert(ctx context.Context, e mailbox.Entry, at writeTime) error {
+func (t maildropTables) insert(ctx context.Context, e mailbox.Entry, at writeTime, life time.Duration) error {
 	m := e.Message
+	var seconds any = gocql.UnsetValue // the default of the table
+	if life > 0 {
+		seconds = ttl(min(life, maxTTL))
+	}
 	return t.write(ctx, &t.of(e.Maildrop).insert, t.options.Acknowledge, at,
-		e.Maildrop, m.Place.Lane, m.Place.Ord, m.ID, m.Octets, m.Recipients, m.Expires, t.ttl(m.Expires))
+		e.Maildrop, m.Place.Lane, m.Place.Ord, m.ID, m.Octets, m.Recipients, m.Expires, seconds)
 }
 
 func (t maildropTables) list(ctx context.Context, drop mailbox.MaildropID) ([]mailbox.Message, error) {
@@ -323,7 +327,7 @@ func (t maildropTables) remove(ctx context.Context, drop mailbox.MaildropID, rem
 			writes = append(writes, bound{&table.deleteRange, []any{int64(r.at), drop, r.lane, gone.first, gone.last}})
 		}
 		if r.register != nil {
-			writes = append(writes, bound{&table.updateRegister, []any{int64(r.registerAt), t.ttl(r.expires), r.register, drop, r.lane}})
+			writes = append(writes, bound{&table.updateRegister, []any{int64(r.registerAt), ttl(r.registerLife), r.register, drop, r.lane}})
 		}
 	}
 	// One after the other, so that a register is there no sooner than its ranges.

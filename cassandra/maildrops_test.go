@@ -95,12 +95,12 @@ func TestLinesHaveTheTimeOfTheirMessageAndRegistersThatOfTheirLane(t *testing.T)
 	ends := mailbox.TemporaryMaildropOf(mailbox.Address{Local: rand.Text(), Domain: "example.org"}, 1)
 	for table, drop := range map[string]mailbox.MaildropID{"maildrop": stays, "maildrop_temp": ends} {
 		entries := newEntries(drop, 3)
-		low, high := 0, 0
+		lives, registerLives := time.Duration(0), 7*24*time.Hour
 		if drop.Temporary() {
 			for i := range entries {
 				entries[i].Message.Expires = time.Now().Add(time.Hour).Truncate(time.Millisecond)
 			}
-			low, high = 7100, 7200 // and an hour
+			lives, registerLives = 2*time.Hour, 2*time.Hour
 		}
 		add(t, s.Maildrops(), entries)
 		remove(t, s.Maildrops(), drop, entries[0].Message, entries[1].Message)
@@ -115,12 +115,19 @@ func TestLinesHaveTheTimeOfTheirMessageAndRegistersThatOfTheirLane(t *testing.T)
 		if err := rows.Close(); err != nil {
 			t.Fatal(err)
 		}
-		if at != line.ID.Time().UnixMicro() || registerAt != lane.Time().UnixMicro()+2 {
+		if at != line.ID.Time().UnixMicro() || registerAt != lane.Time().UnixMicro()+2<<16+2 {
 			t.Errorf("%s: a line has the write time %d, its message %v; the register has %d, its lane %v", table, at, line.ID.Time(), registerAt, lane.Time())
 		}
-		for what, ttl := range map[string]*int{"a line": ttl, "a register": registerTTL} {
-			if (ttl != nil) != drop.Temporary() || ttl != nil && (*ttl < low || *ttl > high) {
-				t.Errorf("%s: %s has a time to live of %v; want %d to %d", table, what, ttl, low, high)
+		for what, life := range map[string]struct {
+			ttl  *int
+			want time.Duration
+		}{"a line": {ttl, lives}, "a register": {registerTTL, registerLives}} {
+			got := time.Duration(0)
+			if life.ttl != nil {
+				got = time.Duration(*life.ttl) * time.Second
+			}
+			if got > life.want || got < life.want-time.Minute {
+				t.Errorf("%s: %s lives for %v; want %v", table, what, got, life.want)
 			}
 		}
 	}

@@ -43,10 +43,11 @@ type laneKey struct {
 }
 
 type simulatedLane struct {
-	lines      map[int64]simulatedLine
-	ranges     []simulatedRange // none within one that is as late
-	register   []byte
-	registerAt writeTime
+	lines         map[int64]simulatedLine
+	ranges        []simulatedRange // none within one that is as late
+	register      []byte
+	registerAt    writeTime
+	registerUntil time.Time // and its timestamp is kept
 }
 
 type simulatedLine struct {
@@ -79,6 +80,7 @@ type mutation struct {
 	drop     mailbox.MaildropID
 	line     *simulatedLine
 	removals []removal
+	written  time.Time
 }
 
 func (m mutation) String() string {
@@ -113,7 +115,7 @@ func (d *simulatedDatacenter) apply(m mutation) {
 			l.delete(simulatedRange{gone, r.at})
 		}
 		if r.register != nil && (r.registerAt > l.registerAt || r.registerAt == l.registerAt && bytes.Compare(r.register, l.register) > 0) {
-			l.register, l.registerAt = r.register, r.registerAt
+			l.register, l.registerAt, l.registerUntil = r.register, r.registerAt, m.written.Add(r.registerLife)
 		}
 	}
 }
@@ -213,6 +215,7 @@ func (c *simulatedClient) write(ctx context.Context, m mutation) error {
 }
 
 func (c *simulatedClient) carryOut(m mutation, dice *rand.Rand) {
+	m.written = time.Now()
 	c.centres[c.centre].apply(m)
 	arrives := time.Since(c.start) + time.Duration(dice.ExpFloat64()*float64(30*time.Millisecond))
 	for _, cut := range c.cuts {
@@ -246,7 +249,7 @@ func (c *simulatedClient) read(ctx context.Context, what string, drop mailbox.Ma
 	return c.pause(ctx, dice)
 }
 
-func (c *simulatedClient) insert(ctx context.Context, e mailbox.Entry, at writeTime) error {
+func (c *simulatedClient) insert(ctx context.Context, e mailbox.Entry, at writeTime, _ time.Duration) error {
 	return c.write(ctx, mutation{drop: e.Maildrop, line: &simulatedLine{e.Message, at}})
 }
 
@@ -258,7 +261,7 @@ func (c *simulatedClient) list(ctx context.Context, drop mailbox.MaildropID) (li
 func (c *simulatedClient) registers(ctx context.Context, drop mailbox.MaildropID, lanes []mailbox.MessageID) (map[mailbox.MessageID][]byte, error) {
 	found := make(map[mailbox.MessageID][]byte)
 	err := c.read(ctx, "registers", drop, func(lane mailbox.MessageID, l *simulatedLane) {
-		if l.register != nil && slices.Contains(lanes, lane) {
+		if time.Now().Before(l.registerUntil) && slices.Contains(lanes, lane) {
 			found[lane] = l.register
 		}
 	})
@@ -288,14 +291,14 @@ func (d atRest) registers(ctx context.Context, drop mailbox.MaildropID, lanes []
 	defer d.mu.Unlock()
 	found := make(map[mailbox.MessageID][]byte)
 	for _, lane := range lanes {
-		if l := d.lanes[laneKey{drop, lane}]; l != nil && l.register != nil {
+		if l := d.lanes[laneKey{drop, lane}]; l != nil && time.Now().Before(l.registerUntil) {
 			found[lane] = l.register
 		}
 	}
 	return found, ctx.Err()
 }
 
-func (d atRest) insert(ctx context.Context, e mailbox.Entry, at writeTime) error {
+func (d atRest) insert(ctx context.Context, e mailbox.Entry, at writeTime, _ time.Duration) error {
 	if ctx.Err() == nil {
 		d.apply(mutation{drop: e.Maildrop, line: &simulatedLine{e.Message, at}})
 	}
@@ -304,7 +307,7 @@ func (d atRest) insert(ctx context.Context, e mailbox.Entry, at writeTime) error
 
 func (d atRest) remove(ctx context.Context, drop mailbox.MaildropID, removals []removal) error {
 	if ctx.Err() == nil {
-		d.apply(mutation{drop: drop, removals: removals})
+		d.apply(mutation{drop: drop, removals: removals, written: time.Now()})
 	}
 	return ctx.Err()
 }
