@@ -333,8 +333,7 @@ func TestNothingIsPutWhileTheClockIsWrong(t *testing.T) {
 	}
 }
 
-// Promise 6: 64 deliveries at once of contents that are much larger than what is
-// held of each.
+// 64 deliveries at once, of contents that are much larger than what is held of each.
 func TestManyLargeContentsAtOnceTakeLittleMemory(t *testing.T) {
 	s := newStore(t)
 	const puts, octets, limit = 64, 1 << 20, 256 << 20

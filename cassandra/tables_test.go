@@ -1,14 +1,12 @@
 package cassandra
 
 import (
-	"fmt"
-	"strings"
+	"context"
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"restante/cassandra/cassandratest"
-	"restante/internal/cql"
 	"restante/schema"
 )
 
@@ -27,28 +25,10 @@ func tableOptions(t testing.TB) Options {
 	return optionsFor(c, c.Datacenters()[0], keyspace)
 }
 
-// createTables carries out what the schema consists of, in a keyspace that exists.
+// createTables applies the schema to a keyspace that exists.
 func createTables(c *cassandratest.Cluster, keyspace string) error {
-	dc := c.Datacenters()[0]
-	db, err := c.Config(dc, keyspace).CreateSession()
-	if err != nil {
-		return err
-	}
-	defer db.Close()
-	var text strings.Builder
-	if err := schema.Print(&text, keyspace, schema.Replication{dc: 1}); err != nil {
-		return err
-	}
-	statements, err := cql.Split(text.String())
-	if err != nil {
-		return err
-	}
-	for _, s := range statements[1:] { // the first makes the keyspace
-		if err := db.Query(s.Text).Exec(); err != nil {
-			return fmt.Errorf("%s: %w", s.Text, err)
-		}
-	}
-	return nil
+	o := optionsFor(c, c.Datacenters()[0], keyspace)
+	return ApplySchema(context.Background(), o, nil, func(schema.Change, bool) {})
 }
 
 // metric is the sum of a metric of this name, by the first label, or "" where it
