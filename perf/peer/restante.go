@@ -21,8 +21,8 @@ func Build(ctx context.Context, dir string) (string, error) {
 	return binary, nil
 }
 
-// startRestante serves on an embedded store with its own defaults; only the
-// ports, the domain and the accounts are ours.
+// startRestante serves with its own defaults, on an embedded store unless the flags
+// say otherwise; only the ports, the domain and the accounts are ours.
 func startRestante(ctx context.Context, s Settings) (*Server, error) {
 	start := time.Now()
 	server, admin, err := launchRestante(ctx, s)
@@ -70,9 +70,10 @@ func launchRestante(ctx context.Context, s Settings) (server *Server, admin stri
 		Name: "restante", Version: firstLine(ctx, s.Binary, "version"),
 		SMTP: ports[0], LMTP: ports[1], POP3: ports[2], log: filepath.Join(s.Dir, "restante.log"),
 	}
-	server.process, err = launch(server.log, s.Binary, "serve", "--data", dataOf(s), "--domain", Domain,
+	args := append([]string{"serve", "--data", dataOf(s), "--domain", Domain,
 		"--smtp", ports[0], "--lmtp", ports[1], "--pop3", ports[2], "--admin", ports[3],
-		"--pop3s", "off", "--submission", "off", "--submissions", "off")
+		"--pop3s", "off", "--submission", "off", "--submissions", "off"}, s.Flags...)
+	server.process, err = launch(server.log, s.Binary, args...)
 	return server, ports[3], err
 }
 
@@ -82,7 +83,7 @@ func dataOf(s Settings) string { return filepath.Join(s.Dir, "data") }
 // importAccounts makes the users, once in the life of a data directory.
 func importAccounts(ctx context.Context, s Settings, admin string) error {
 	file := filepath.Join(s.Dir, "accounts")
-	if _, err := os.Stat(file); err == nil {
+	if _, err := os.Stat(file); err == nil || s.Users == 0 {
 		return nil
 	}
 	var lines strings.Builder

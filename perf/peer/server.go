@@ -40,6 +40,8 @@ type Settings struct {
 	Users int
 	// Binary is the built Restante; the others do not look at it.
 	Binary string
+	// Flags are for Restante too, besides those that every measurement has.
+	Flags []string
 }
 
 // A Kind of server can be started.
