@@ -2,6 +2,7 @@ package cassandra
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"testing"
@@ -133,4 +134,49 @@ func openBare(db *gocql.Session, id mailbox.MessageID, octets int) error {
 		all.Go(func() error { return read(n) })
 	}
 	return all.Wait()
+}
+
+// BenchmarkAddresses is what an address takes: one that is there, one that is not,
+// one that is written, and a domain of three.
+func BenchmarkAddresses(b *testing.B) {
+	s := newStore(b)
+	a, unknown := anAddress(), anAddress()
+	account := mailbox.Route{Kind: mailbox.Account, Life: 1, Secret: "$argon2id$"}
+	for _, local := range []string{"fred", "wilma", "barney"} {
+		if err := s.Addresses().Put(b.Context(), mailbox.Address{Local: local, Domain: a.Domain}, account); err != nil {
+			b.Fatal(err)
+		}
+	}
+	for name, call := range map[string]func() error{
+		"look up": func() error { _, err := s.Addresses().Lookup(b.Context(), a); return err },
+		"look up unknown": func() error {
+			if _, err := s.Addresses().Lookup(b.Context(), unknown); !errors.Is(err, mailbox.ErrNotFound) {
+				return fmt.Errorf("found an unknown address: %w", err)
+			}
+			return nil
+		},
+		"put": func() error { return s.Addresses().Put(b.Context(), a, account) },
+		"list three": func() error {
+			rows := 0
+			for _, err := range s.Addresses().List(b.Context(), a.Domain) {
+				if err != nil {
+					return err
+				}
+				rows++
+			}
+			if rows != 3 {
+				return fmt.Errorf("%d rows", rows)
+			}
+			return nil
+		},
+	} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if err := call(); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
 }
