@@ -91,7 +91,7 @@ func widen(ask func(level Consistency) (found bool, err error)) error {
 func (c *contents) first(ctx context.Context, table *contentTable, level Consistency, id mailbox.MessageID) (e extent, data []byte, found bool, err error) {
 	var octets *int64
 	var parts *int
-	found, err = c.read(ctx, &table.selectFirst, level, id).one(&octets, &parts, (*answer)(&data))
+	found, err = c.read(ctx, &table.selectFirst, level, id).one(&octets, &parts, (*uncopied)(&data))
 	if err != nil || !found || octets == nil || parts == nil {
 		return extent{}, nil, false, err
 	}
@@ -105,7 +105,7 @@ func (c *contents) first(ctx context.Context, table *contentTable, level Consist
 // part asks for one more part.
 func (c *contents) part(ctx context.Context, table *contentTable, id mailbox.MessageID, e extent, n int) (data []byte, err error) {
 	err = widen(func(level Consistency) (bool, error) {
-		found, err := c.read(ctx, &table.selectPart, level, id, n).one((*answer)(&data))
+		found, err := c.read(ctx, &table.selectPart, level, id, n).one((*uncopied)(&data))
 		if err == nil && found && int64(len(data)) != e.octetsOf(n) {
 			err = fmt.Errorf("%d octets instead of %d: %w", len(data), e.octetsOf(n), errCorrupt)
 		}
@@ -120,13 +120,13 @@ func (c *contents) part(ctx context.Context, table *contentTable, id mailbox.Mes
 
 var errCorrupt = errors.New("content is not what was written")
 
-// An answer is a column that is not copied: the driver makes the memory of every
+// An uncopied column stays where the driver received it: it makes the memory of every
 // answer anew.
-type answer []byte
+type uncopied []byte
 
 // UnmarshalCQL is what the driver calls with the value.
-func (a *answer) UnmarshalCQL(_ gocql.TypeInfo, value []byte) error {
-	*a = value
+func (u *uncopied) UnmarshalCQL(_ gocql.TypeInfo, value []byte) error {
+	*u = value
 	return nil
 }
 
