@@ -2,6 +2,8 @@ package cassandra
 
 import (
 	"context"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -43,4 +45,22 @@ func (l *letters) text(ctx context.Context, level Consistency, id mailbox.Messag
 	var b []byte
 	found, err = l.read(ctx, letterSelect, level, id).one(nil, &b)
 	return string(b), found, err
+}
+
+// A logBuffer is a log that is read while it is written.
+type logBuffer struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (b *logBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.Write(p)
+}
+
+func (b *logBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.String()
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -15,6 +16,7 @@ import (
 type call struct {
 	context.Context
 	only  *gocql.HostInfo // where not nil: no other node is asked
+	blind bool            // it is not known where the partition is
 	host  string          // the last one asked
 	tries int
 }
@@ -24,6 +26,7 @@ type call struct {
 // for the cluster itself needs some time to notice that a node is frozen.
 type policy struct {
 	gocql.HostSelectionPolicy
+	any gocql.HostSelectionPolicy // a part of it that does not look at the partition
 
 	mu    sync.Mutex // of those who change nodes
 	nodes atomic.Pointer[[]*node]
@@ -44,8 +47,56 @@ const (
 	silentFor = 5 * time.Second
 )
 
+// knowledge is what the driver knows of a statement: which arguments say where its
+// partition is.
+type knowledge struct {
+	mu   sync.Mutex // held by who finds out
+	text string     // of the statement, as the driver knows it
+	sure atomic.Bool
+}
+
+const (
+	// learnTimeout is how long the driver may take to find out.
+	learnTimeout = time.Second
+	// neverKnown is what the driver says, from then on, of a statement that was new
+	// when it had no connection.
+	neverKnown = "no connection available"
+)
+
+// learn is the text to send a statement as. Of one that is new the driver finds out
+// by asking any node, of which one may be frozen; before it knows, the statement is
+// sent anywhere.
+func (d *connected) learn(c *call, st *statement, args []any) string {
+	v, ok := d.known.Load(st)
+	if !ok {
+		v, _ = d.known.LoadOrStore(st, &knowledge{text: st.cql})
+	}
+	k := v.(*knowledge)
+	if k.sure.Load() {
+		return k.text
+	}
+	c.blind = true
+	if !k.mu.TryLock() {
+		return st.cql
+	}
+	defer k.mu.Unlock()
+	ctx, cancel := context.WithTimeout(c, learnTimeout)
+	defer cancel()
+	_, err := d.Query(k.text, args...).WithContext(ctx).GetRoutingKey()
+	switch {
+	case err == nil:
+		k.sure.Store(true)
+		c.blind = false
+		return k.text
+	case strings.Contains(err.Error(), neverKnown):
+		k.text += " " // it will know that one
+	}
+	return st.cql
+}
+
 func newPolicy(datacenter string) *policy {
-	return &policy{HostSelectionPolicy: gocql.TokenAwareHostPolicy(gocql.DCAwareRoundRobinPolicy(datacenter), gocql.ShuffleReplicas())}
+	any := gocql.DCAwareRoundRobinPolicy(datacenter)
+	return &policy{HostSelectionPolicy: gocql.TokenAwareHostPolicy(any, gocql.ShuffleReplicas()), any: any}
 }
 
 func (p *policy) AddHost(h *gocql.HostInfo) {
@@ -134,12 +185,12 @@ func (p *policy) Pick(q gocql.ExecutableQuery) gocql.NextHost {
 			only = nil
 			return p.choose(h, c)
 		}
-	case !slices.ContainsFunc(p.all(), func(n *node) bool { return n.IsUp() }):
-		// The driver would remember for ever that it could not learn what the
-		// statement is about, and choose any node for it.
-		return func() gocql.SelectedHost { return nil }
 	}
-	next := p.HostSelectionPolicy.Pick(q)
+	pick := p.HostSelectionPolicy.Pick
+	if c.blind {
+		pick = p.any.Pick
+	}
+	next := pick(q)
 	var last []*gocql.HostInfo
 	return func() gocql.SelectedHost {
 		for s := next(); s != nil; s = next() {

@@ -59,6 +59,7 @@ type session struct {
 type connected struct {
 	*gocql.Session
 	policy *policy
+	known  sync.Map // *statement to *knowledge
 }
 
 // openSession reaches for the cluster once, and goes on to do so in the background
@@ -135,7 +136,7 @@ func (s *session) connect() error {
 		s.missing.Store(&err)
 		return err
 	}
-	s.db.Store(&connected{db, policy})
+	s.db.Store(&connected{Session: db, policy: policy})
 	s.clock.look(s.life)
 	return nil
 }

@@ -36,7 +36,7 @@ func openStore(t testing.TB, o Options) *Store {
 // eventually waits until what depends on other processes is so.
 func eventually(t testing.TB, is func() error) {
 	t.Helper()
-	deadline := time.After(30 * time.Second)
+	deadline := time.After(90 * time.Second)
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	for {

@@ -217,7 +217,9 @@ func (s *session) try(c *call, st *statement, level Consistency, with func(*gocq
 	if err != nil {
 		return nil, err
 	}
-	page := with(db.Query(st.cql, bind(args)...).WithContext(c).Consistency(level.code())).Iter()
+	args = bind(args)
+	text := db.learn(c, st, args)
+	page := with(db.Query(text, args...).WithContext(c).Consistency(level.code())).Iter()
 	// A page is closed to learn of an error, and cannot be read then; one that has
 	// rows has none.
 	if page.NumRows() == 0 {
