@@ -36,19 +36,28 @@ func CheckSchema(ctx context.Context, o Options) error {
 		return fmt.Errorf("cassandra: %w", err)
 	}
 	defer d.db.Close()
-	d.level = LocalQuorum
-	options, err := d.Keyspace(ctx, d.options.Keyspace)
+	keyspace := d.options.Keyspace
+	options, err := d.Keyspace(ctx, keyspace)
 	if err == nil && options == nil {
-		return &schema.MissingError{Keyspace: d.options.Keyspace}
+		return &schema.MissingError{Keyspace: keyspace}
 	}
 	var applied map[string]string
 	if err == nil {
-		applied, err = d.Applied(ctx, d.options.Keyspace)
+		d.level = LocalQuorum
+		applied, err = d.Applied(ctx, keyspace)
 	}
 	if err != nil {
-		return fmt.Errorf("cassandra: check the schema of keyspace %s: %w", d.options.Keyspace, err)
+		return fmt.Errorf("cassandra: check the schema of keyspace %s: %w", keyspace, err)
 	}
-	return schema.Check(d.options.Keyspace, applied)
+	err = schema.Check(keyspace, applied)
+	var missing *schema.MissingError
+	if errors.As(err, &missing) {
+		d.level = EachQuorum
+		if applied, err := d.Applied(ctx, keyspace); err == nil && schema.Check(keyspace, applied) == nil {
+			missing.Datacenter = o.Datacenter
+		}
+	}
+	return err
 }
 
 // defineTimeout is how long a node may take that creates a table.
@@ -118,7 +127,8 @@ func (d *definer) Keyspace(ctx context.Context, name string) (map[string]string,
 
 // Define changes the schema.
 func (d *definer) Define(ctx context.Context, statement string) error {
-	if err := d.db.Query(statement).WithContext(ctx).Exec(); err != nil {
+	err := patiently(ctx, func() error { return d.db.Query(statement).WithContext(ctx).Exec() }, gocql.ErrCodeInvalid)
+	if err != nil {
 		return d.failure("define", err)
 	}
 	return nil
@@ -126,23 +136,20 @@ func (d *definer) Define(ctx context.Context, statement string) error {
 
 // Applied is which changes were recorded.
 func (d *definer) Applied(ctx context.Context, keyspace string) (map[string]string, error) {
-	const what = "read the applied changes"
-	var table string
-	err := d.db.Query("SELECT table_name FROM system_schema.tables WHERE keyspace_name = ? AND table_name = 'schema_change'", keyspace).
-		WithContext(ctx).Consistency(gocql.One).Scan(&table)
-	if errors.Is(err, gocql.ErrNotFound) {
-		return nil, nil
+	applied := map[string]string{}
+	err := patiently(ctx, func() error {
+		clear(applied)
+		rows := d.db.Query("SELECT name, digest FROM " + keyspace + ".schema_change").WithContext(ctx).Consistency(d.level.code()).Iter()
+		for name, digest := "", ""; rows.Scan(&name, &digest); {
+			applied[name] = digest
+		}
+		return rows.Close()
+	}, gocql.ErrCodeReadFailure)
+	if codeOf(err) == gocql.ErrCodeInvalid {
+		return nil, nil // no such table
 	}
 	if err != nil {
-		return nil, d.failure(what, err)
-	}
-	applied := map[string]string{}
-	rows := d.db.Query("SELECT name, digest FROM " + keyspace + ".schema_change").WithContext(ctx).Consistency(d.level.code()).Iter()
-	for name, digest := "", ""; rows.Scan(&name, &digest); {
-		applied[name] = digest
-	}
-	if err := rows.Close(); err != nil {
-		return nil, d.failure(what, err)
+		return nil, d.failure("read the applied changes", err)
 	}
 	return applied, nil
 }
@@ -156,6 +163,28 @@ func (d *definer) Record(ctx context.Context, keyspace string, c schema.Change) 
 		return d.failure("record", err)
 	}
 	return nil
+}
+
+const (
+	patience         = 5 // tries
+	patienceInterval = 500 * time.Millisecond
+)
+
+// patiently tries again what failed with a code, which may be due to somebody who
+// changes the schema at the same time: a node shows a keyspace in its tables a moment
+// before it can be used, and the others hear of a table later.
+func patiently(ctx context.Context, try func() error, code int) error {
+	for tries := 1; ; tries++ {
+		err := try()
+		if err == nil || codeOf(err) != code || tries == patience {
+			return err
+		}
+		select {
+		case <-time.After(patienceInterval):
+		case <-ctx.Done():
+			return err
+		}
+	}
 }
 
 const (

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/gocql/gocql"
@@ -141,10 +142,8 @@ func TestAKeyspaceThatIsReplicatedOtherwiseIsNotTouched(t *testing.T) {
 		t.Fatalf("got %v", err)
 	}
 	// What the error says to run is understood.
-	_, statement, _ := strings.Cut(err.Error(), "\n  ")
-	statement, _, _ = strings.Cut(statement, ";\n")
-	if err := c.Session(t, dc, "").Query(statement).Exec(); err != nil {
-		t.Fatalf("%q: %v", statement, err)
+	if err := c.Session(t, dc, "").Query(statementIn(err)).Exec(); err != nil {
+		t.Fatalf("%q: %v", statementIn(err), err)
 	}
 	if _, err := apply(t.Context(), o, schema.Replication{dc: 1}); !errors.As(err, &other) || other.Is != dc+":5" {
 		t.Errorf("got %v", err)
@@ -176,6 +175,52 @@ func TestASchemaThatNobodyAnswersForIsUnavailable(t *testing.T) {
 	if err := CheckSchema(t.Context(), o); err == nil || errors.Is(err, mailbox.ErrUnavailable) {
 		t.Errorf("check a keyspace that cannot be: %v", err)
 	}
+}
+
+// A refusal is an error that Cassandra gave.
+type refusal struct{ code int }
+
+func (r refusal) Code() int       { return r.code }
+func (r refusal) Message() string { return "no" }
+func (r refusal) Error() string   { return r.Message() }
+
+func TestWhatSomebodyElsesChangeHindersIsTriedAgain(t *testing.T) {
+	for _, c := range []struct {
+		code  int
+		fails int
+		tries int
+	}{
+		{gocql.ErrCodeInvalid, 0, 1},
+		{gocql.ErrCodeInvalid, 2, 3},
+		{gocql.ErrCodeInvalid, 100, patience},
+		{gocql.ErrCodeConfig, 100, 1},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			tries := 0
+			began := time.Now()
+			err := patiently(t.Context(), func() error {
+				if tries++; tries > c.fails {
+					return nil
+				}
+				return refusal{c.code}
+			}, gocql.ErrCodeInvalid)
+			if tries != c.tries || (err != nil) != (c.fails >= c.tries) {
+				t.Errorf("%+v: %v after %d tries", c, err, tries)
+			}
+			if took := time.Since(began); took != time.Duration(tries-1)*patienceInterval {
+				t.Errorf("%+v: took %s", c, took)
+			}
+		})
+	}
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), patienceInterval/2)
+		defer cancel()
+		tries := 0
+		err := patiently(ctx, func() error { tries++; return refusal{gocql.ErrCodeInvalid} }, gocql.ErrCodeInvalid)
+		if tries != 1 || codeOf(err) != gocql.ErrCodeInvalid {
+			t.Errorf("%v after %d tries, although the time was over", err, tries)
+		}
+	})
 }
 
 func TestTheSchemaInTwoDatacenters(t *testing.T) {
@@ -245,7 +290,7 @@ func TestTheSchemaInTwoDatacenters(t *testing.T) {
 
 	t.Run("and what a keyspace had that was dropped meanwhile does not come back", func(t *testing.T) {
 		two.Start(t)
-		if now, err := apply(t.Context(), at(two, keyspace), once(c)); err != nil || !slices.Equal(now, names()) {
+		if now, err := apply(t.Context(), at(two, keyspace), schema.Replication{"dc1": 1}); err != nil || !slices.Equal(now, names()) {
 			t.Fatalf("applied %q: %v", now, err)
 		}
 		for table := range rows {
@@ -254,6 +299,40 @@ func TestTheSchemaInTwoDatacenters(t *testing.T) {
 			}
 		}
 	})
+
+	t.Run("a data centre that was added is not fit before it was rebuilt", func(t *testing.T) {
+		_, err := apply(t.Context(), at(one, keyspace), once(c))
+		var other *schema.ReplicationError
+		if !errors.As(err, &other) {
+			t.Fatal(err)
+		}
+		d, err := openDefiner(t.Context(), at(one, keyspace))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer d.db.Close()
+		if err := d.Define(t.Context(), statementIn(other)); err != nil {
+			t.Fatal(err)
+		}
+		// To look from elsewhere does not bring the rows over.
+		if now, err := apply(t.Context(), at(one, keyspace), once(c)); err != nil || now != nil {
+			t.Errorf("applied %q: %v", now, err)
+		}
+		if err := CheckSchema(t.Context(), at(one, keyspace)); err != nil {
+			t.Errorf("where all is: %v", err)
+		}
+		var missing *schema.MissingError
+		if err := CheckSchema(t.Context(), at(two, keyspace)); !errors.As(err, &missing) || missing.Datacenter != "dc2" {
+			t.Errorf("where nothing is yet: %v", err)
+		}
+	})
+}
+
+// statementIn is what an error says to run.
+func statementIn(err error) string {
+	_, statement, _ := strings.Cut(err.Error(), "\n  ")
+	statement, _, _ = strings.Cut(statement, ";\n")
+	return statement
 }
 
 // count is how many rows a table has on all nodes together.

@@ -178,16 +178,19 @@ func Check(keyspace string, applied map[string]string) error {
 
 // A MissingError says that a keyspace lacks changes.
 type MissingError struct {
-	Keyspace string
-	Changes  []string // nil: there is no such keyspace
+	Keyspace   string
+	Changes    []string // nil: there is no such keyspace
+	Datacenter string   // the one that lacks them while all together do not; else empty
 }
 
 func (e *MissingError) Error() string {
-	what := "does not exist"
-	if e.Changes != nil {
-		what = "lacks " + strings.Join(e.Changes, ", ")
+	switch {
+	case e.Changes == nil:
+		return fmt.Sprintf("schema: keyspace %s does not exist: run restante schema apply", e.Keyspace)
+	case e.Datacenter != "":
+		return fmt.Sprintf("schema: data centre %s does not have what is in keyspace %s: run nodetool rebuild on its nodes", e.Datacenter, e.Keyspace)
 	}
-	return fmt.Sprintf("schema: keyspace %s %s: run restante schema apply", e.Keyspace, what)
+	return fmt.Sprintf("schema: keyspace %s lacks %s: run restante schema apply", e.Keyspace, strings.Join(e.Changes, ", "))
 }
 
 // A ChangedError says that the file of a change is not what was applied.
@@ -210,6 +213,6 @@ type ReplicationError struct {
 }
 
 func (e *ReplicationError) Error() string {
-	return fmt.Sprintf("schema: keyspace %s is replicated as %s and not as %s; to change that, run\n  %s;\nin cqlsh, and then nodetool repair --full %s on every node, or nodetool rebuild on the nodes of a new data centre",
+	return fmt.Sprintf("schema: keyspace %s is replicated as %s and not as %s; to change that, run\n  %s;\nin cqlsh, and then nodetool rebuild on the nodes of a data centre that is new, or else nodetool repair -full %s on every node",
 		e.Keyspace, e.Is, e.Want, alterKeyspace(e.Keyspace, e.Want), e.Keyspace)
 }

@@ -276,6 +276,10 @@ func TestTheMissingChangesAreNamed(t *testing.T) {
 			t.Errorf("got %v, want it to say %q", err, want)
 		}
 	}
+	missing.Datacenter = "dc2"
+	if got, want := missing.Error(), "schema: data centre dc2 does not have what is in keyspace mail: run nodetool rebuild on its nodes"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
 	if got, want := (&MissingError{Keyspace: "mail"}).Error(), "schema: keyspace mail does not exist: run restante schema apply"; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
