@@ -16,6 +16,7 @@ import (
 // nodes are what a conversation is about.
 type nodes interface {
 	Do(op jvm.Op, node string) error
+	Nodetool(node string, command ...string) (string, error)
 }
 
 // operations are what may be asked for.
@@ -24,7 +25,8 @@ var operations = []jvm.Op{jvm.StartNode, jvm.StopNode, jvm.KillNode, jvm.FreezeN
 // An answer is one line of JSON: that of a request, which failed where there is an
 // Error.
 type answer struct {
-	Error string `json:"error,omitempty"`
+	Error  string `json:"error,omitempty"`
+	Output string `json:"output,omitempty"` // of nodetool
 }
 
 // converse describes the cluster in one line of JSON, its nodes with Name, Datacenter
@@ -34,8 +36,9 @@ type answer struct {
 //	kill dc1-2
 //
 // and is answered by a line when it is done. The operations are start, stop, kill,
-// freeze, thaw and check, which fails where the node does not run. The end of the
-// input, or a signal, ends the conversation.
+// freeze, thaw and check, which fails where the node does not run; and nodetool, with
+// its command behind the node, where the cluster has JMX. The end of the input, or a
+// signal, ends the conversation.
 func converse(c nodes, about keeper.Cluster, in io.Reader, out io.Writer, signals <-chan os.Signal) error {
 	lines := make(chan string)
 	failed := make(chan error, 1)
@@ -60,7 +63,8 @@ func converse(c nodes, about keeper.Cluster, in io.Reader, out io.Writer, signal
 				return <-failed
 			}
 			var a answer
-			if err := carryOut(c, line); err != nil {
+			var err error
+			if a.Output, err = carryOut(c, line); err != nil {
 				a.Error = err.Error()
 			}
 			if err := answers.Encode(a); err != nil {
@@ -70,10 +74,13 @@ func converse(c nodes, about keeper.Cluster, in io.Reader, out io.Writer, signal
 	}
 }
 
-func carryOut(c nodes, line string) error {
+func carryOut(c nodes, line string) (output string, err error) {
 	words := strings.Fields(line)
-	if len(words) != 2 || !slices.Contains(operations, jvm.Op(words[0])) {
-		return fmt.Errorf("%q is not an operation and a node", line)
+	switch {
+	case len(words) > 2 && words[0] == "nodetool":
+		return c.Nodetool(words[1], words[2:]...)
+	case len(words) == 2 && slices.Contains(operations, jvm.Op(words[0])):
+		return "", c.Do(jvm.Op(words[0]), words[1])
 	}
-	return c.Do(jvm.Op(words[0]), words[1])
+	return "", fmt.Errorf("%q is not an operation and a node", line)
 }

@@ -48,22 +48,22 @@ func main() {
 }
 
 type options struct {
-	datacenters, nodes int
-	java               string
-	settings           []string
-	control            bool
-	command            []string
+	layout  keeper.Layout
+	java    string
+	control bool
+	command []string
 }
 
 func parse(args []string) (options, error) {
 	var o options
 	f := flag.NewFlagSet("cluster", flag.ContinueOnError)
-	f.IntVar(&o.datacenters, "datacenters", 1, "data centres, dc1, dc2, …")
-	f.IntVar(&o.nodes, "nodes", 1, "nodes of each data centre")
+	f.IntVar(&o.layout.Datacenters, "datacenters", 1, "data centres, dc1, dc2, …")
+	f.IntVar(&o.layout.Nodes, "nodes", 1, "nodes of each data centre")
 	f.StringVar(&o.java, "java", "-XX:TieredStopAtLevel=4", "options for the Java processes, which come after their own")
+	f.BoolVar(&o.layout.JMX, "jmx", false, "let nodetool in, and whoever may open a port of this machine")
 	f.BoolVar(&o.control, "control", false, "be told what to do on standard input, and end with it")
 	f.Func("set", "line for cassandra.yaml, which it must not have yet; may be repeated", func(line string) error {
-		o.settings = append(o.settings, line)
+		o.layout.Settings = append(o.layout.Settings, line)
 		return nil
 	})
 	if err := f.Parse(args); err != nil {
@@ -71,7 +71,7 @@ func parse(args []string) (options, error) {
 	}
 	o.command = f.Args()
 	switch {
-	case o.datacenters < 1 || o.nodes < 1:
+	case o.layout.Datacenters < 1 || o.layout.Nodes < 1:
 		return o, errors.New("a cluster has at least one data centre and one node")
 	case o.control && len(o.command) > 0:
 		return o, errors.New("-control is for a cluster without a command")
@@ -94,7 +94,7 @@ func run(args []string, in io.Reader, out io.Writer) (err error) {
 	if err := os.Setenv("_JAVA_OPTIONS", strings.TrimSpace(os.Getenv("_JAVA_OPTIONS")+" "+o.java)); err != nil {
 		return err
 	}
-	lease, err := keeper.Start(o.datacenters, o.nodes, o.settings)
+	lease, err := keeper.Start(o.layout)
 	if err != nil {
 		return err
 	}
@@ -108,9 +108,9 @@ func run(args []string, in io.Reader, out io.Writer) (err error) {
 	case o.control:
 		return converse(lease, lease.Cluster, in, out, signals)
 	case len(o.command) > 0:
-		return with(o.command, environment(lease.Cluster, o.nodes), signals)
+		return with(o.command, environment(lease.Cluster, o.layout.Nodes), signals)
 	}
-	if err := describe(out, lease.Cluster, o.nodes); err != nil {
+	if err := describe(out, lease.Cluster, o.layout.Nodes); err != nil {
 		return err
 	}
 	<-signals

@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -20,6 +21,10 @@ var six = keeper.Cluster{Dir: "/d", Nodes: []keeper.Node{
 	{Name: "dc2-2", Datacenter: "dc2", Address: "127.0.2.2:9042"},
 }}
 
+func (f *fakeNodes) Nodetool(node string, command ...string) (string, error) {
+	return fmt.Sprint(node, command), nil
+}
+
 // fakeNodes note what is done to them; dc1-2 cannot be helped.
 type fakeNodes struct{ done []string }
 
@@ -34,7 +39,7 @@ func (f *fakeNodes) Do(op jvm.Op, node string) error {
 func TestAConversationIsALineForALine(t *testing.T) {
 	var f fakeNodes
 	var out strings.Builder
-	in := "kill dc2-1\nstart dc1-2\nburn dc1-1\nping\n"
+	in := "kill dc2-1\nstart dc1-2\nburn dc1-1\nping\nnodetool dc2-2 flush restante\nnodetool dc1-1\n"
 	if err := converse(&f, six, strings.NewReader(in), &out, nil); err != nil {
 		t.Fatal(err)
 	}
@@ -45,6 +50,7 @@ func TestAConversationIsALineForALine(t *testing.T) {
 	want := []string{
 		`{"Nodes":[{"Name":"dc1-1","Datacenter":"dc1","Address":"127.0.1.1:9042"}`, "{}", `{"error":"no such luck"}`,
 		`{"error":"\"burn dc1-1\" is not an operation and a node"}`, `{"error":"\"ping\" is not`,
+		`{"output":"dc2-2[flush restante]"}`, `{"error":"\"nodetool dc1-1\" is not`,
 	}
 	if len(lines) != len(want) {
 		t.Fatalf("answered %q", lines)
@@ -92,7 +98,7 @@ func TestWhatMakesNoSenseIsRefused(t *testing.T) {
 		}
 	}
 	o, err := parse([]string{"-datacenters", "2", "-nodes", "3", "--", "echo", "-n"})
-	if err != nil || o.datacenters != 2 || o.nodes != 3 || !slices.Equal(o.command, []string{"echo", "-n"}) {
+	if err != nil || o.layout.Datacenters != 2 || o.layout.Nodes != 3 || !slices.Equal(o.command, []string{"echo", "-n"}) {
 		t.Errorf("parsed %+v, %v", o, err)
 	}
 }

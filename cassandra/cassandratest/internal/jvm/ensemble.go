@@ -22,6 +22,8 @@ type Layout struct {
 	OneAddress bool
 	// Settings are lines for cassandra.yaml beside its own.
 	Settings []string
+	// JMX lets nodetool in, and with it whoever may open a port of this machine.
+	JMX bool
 }
 
 // An Ensemble is the processes of one cluster. It is not safe for concurrent use,
@@ -80,6 +82,14 @@ func build(in Installation, l Layout) (*Ensemble, error) {
 	storage, err := FreePort(ips...)
 	if err != nil {
 		return nil, err
+	}
+	if l.JMX {
+		for _, n := range e.nodes {
+			// All of them listen on the same address, whatever their own is.
+			if n.JMXPort, err = FreePort("127.0.0.1"); err != nil {
+				return nil, err
+			}
+		}
 	}
 	var seeds []string
 	for n := range slices.Chunk(e.nodes, l.Nodes) {

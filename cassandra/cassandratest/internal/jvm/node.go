@@ -39,6 +39,7 @@ type Node struct {
 	Datacenter string // dc1
 	IP         string
 	NativePort int
+	JMXPort    int // 0: none
 
 	// What the template of cassandra.yaml takes besides.
 	Cluster     string
@@ -108,14 +109,18 @@ func (n *Node) launch(in Installation) error {
 	}
 	defer func() { _ = log.Close() }() // the child has its own
 
-	cmd := exec.Command(in.java,
-		"@"+filepath.Join(n.Dir, "jvm17.options"),
-		"-javaagent:"+agent,
-		"-Dcassandra.storagedir="+n.Dir,
-		"-Dcassandra.config=file://"+filepath.Join(n.Dir, "cassandra.yaml"),
-		"-Dcassandra-rackdc.properties=file://"+filepath.Join(n.Dir, "cassandra-rackdc.properties"),
+	args := []string{"@" + filepath.Join(n.Dir, "jvm17.options"),
+		"-javaagent:" + agent,
+		"-Dcassandra.storagedir=" + n.Dir,
+		"-Dcassandra.config=file://" + filepath.Join(n.Dir, "cassandra.yaml"),
+		"-Dcassandra-rackdc.properties=file://" + filepath.Join(n.Dir, "cassandra-rackdc.properties"),
+	}
+	if n.JMXPort != 0 {
+		args = append(args, fmt.Sprintf("-Dcassandra.jmx.local.port=%d", n.JMXPort))
+	}
+	cmd := exec.Command(in.java, append(args,
 		"-classpath", n.Dir+string(os.PathListSeparator)+filepath.Join(in.jars, "*"),
-		"org.apache.cassandra.service.CassandraDaemon")
+		"org.apache.cassandra.service.CassandraDaemon")...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = n.Dir, log, log
 	n.proc, err = process.Start(cmd)
 	return err

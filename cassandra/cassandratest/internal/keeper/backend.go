@@ -14,6 +14,7 @@ import (
 type backend interface {
 	nodes() []Node
 	do(ctx context.Context, op jvm.Op, node string) error
+	nodetool(ctx context.Context, node string, command ...string) (string, error)
 	// ended is closed when the cluster has become useless; it may be nil.
 	ended() <-chan struct{}
 	close() error
@@ -61,6 +62,7 @@ func startJVM(ctx context.Context, o order) (backend, error) {
 		Nodes:       o.Nodes,
 		OneAddress:  o.Shared,
 		Settings:    o.Settings,
+		JMX:         o.JMX,
 	})
 	if err != nil {
 		return nil, err
@@ -78,6 +80,10 @@ func (p processes) nodes() []Node {
 
 func (p processes) do(ctx context.Context, op jvm.Op, node string) error {
 	return p.ensemble.Do(ctx, op, node)
+}
+
+func (p processes) nodetool(ctx context.Context, node string, command ...string) (string, error) {
+	return p.ensemble.Nodetool(ctx, node, command...)
 }
 
 // A shared cluster lives and dies with its node; in any other a test kills nodes

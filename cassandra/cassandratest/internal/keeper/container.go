@@ -118,6 +118,10 @@ func (c container) do(context.Context, jvm.Op, string) error {
 	return errors.New("nodes in containers are left alone")
 }
 
+func (c container) nodetool(context.Context, string, ...string) (string, error) {
+	return "", errors.New("nodes in containers are left alone")
+}
+
 func (c container) ended() <-chan struct{} { return nil }
 
 func (c container) close() error {

@@ -163,10 +163,16 @@ func (k *keeper) carryOut(c call) reply {
 	case ping:
 		return reply{}
 	}
-	slog.Info("request", "op", c.Op, "node", c.Node)
-	err := k.cluster.do(c.ctx, c.Op, c.Node)
+	slog.Info("request", "op", c.Op, "node", c.Node, "command", c.Command)
+	var output string
+	var err error
+	if c.Op == nodetool {
+		output, err = k.cluster.nodetool(c.ctx, c.Node, c.Command...)
+	} else {
+		err = k.cluster.do(c.ctx, c.Op, c.Node)
+	}
 	if err == nil {
-		return reply{}
+		return reply{Output: output}
 	}
 	return reply{Error: err.Error(), NotRunning: errors.Is(err, jvm.ErrNotRunning)}
 }

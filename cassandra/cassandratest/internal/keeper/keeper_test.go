@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -23,6 +24,9 @@ type fakeBackend struct {
 func (b *fakeBackend) nodes() []Node          { return []Node{{Name: "dc1-1", Datacenter: "dc1"}} }
 func (b *fakeBackend) ended() <-chan struct{} { return b.end }
 func (b *fakeBackend) close() error           { return nil }
+func (b *fakeBackend) nodetool(_ context.Context, node string, command ...string) (string, error) {
+	return node + " was told to " + strings.Join(command, " "), nil
+}
 func (b *fakeBackend) do(ctx context.Context, op jvm.Op, _ string) error {
 	b.done = append(b.done, op)
 	switch op {
@@ -110,7 +114,7 @@ func TestAPrivateClusterEndsWithItsLease(t *testing.T) {
 func TestTheEndOfALeaseEndsItsRequest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, b, starter, over := keeping(false)
-		if err := json.NewEncoder(starter).Encode(request{jvm.StartNode, "dc1-1"}); err != nil {
+		if err := json.NewEncoder(starter).Encode(request{Op: jvm.StartNode, Node: "dc1-1"}); err != nil {
 			t.Fatal(err)
 		}
 		synctest.Wait()

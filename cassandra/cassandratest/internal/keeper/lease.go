@@ -71,7 +71,7 @@ func Share() (*Lease, error) {
 			return l, nil
 		}
 	}
-	l, err := start(ctx, order{Cache: cache, Datacenters: 1, Nodes: 1, Shared: true})
+	l, err := start(ctx, order{Layout: Layout{Datacenters: 1, Nodes: 1}, Cache: cache, Shared: true})
 	if err != nil {
 		return nil, err
 	}
@@ -82,15 +82,14 @@ func Share() (*Lease, error) {
 }
 
 // Start returns a lease of a new cluster of Java processes that nobody shares.
-// Settings are lines for their cassandra.yaml.
-func Start(datacenters, nodes int, settings []string) (*Lease, error) {
+func Start(l Layout) (*Lease, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()
 	cache, err := cacheDir()
 	if err != nil {
 		return nil, err
 	}
-	return start(ctx, order{Cache: cache, Datacenters: datacenters, Nodes: nodes, Settings: settings})
+	return start(ctx, order{Layout: l, Cache: cache})
 }
 
 // cacheDir is where jars and the way to the shared cluster are found again.
@@ -224,23 +223,34 @@ func (l *Lease) read(v any, deadline time.Time) error {
 // Do carries out op on a node of the cluster. The error wraps jvm.ErrNotRunning
 // where that is the matter.
 func (l *Lease) Do(op jvm.Op, node string) error {
+	_, err := l.request(request{Op: op, Node: node})
+	return err
+}
+
+// Nodetool runs a command of nodetool on a node of a cluster with JMX, and returns
+// what it prints.
+func (l *Lease) Nodetool(node string, command ...string) (string, error) {
+	return l.request(request{Op: nodetool, Node: node, Command: command})
+}
+
+func (l *Lease) request(q request) (output string, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if err := json.NewEncoder(l.conn).Encode(request{op, node}); err != nil {
-		return fmt.Errorf("%s %s: %w", op, node, err)
+	if err := json.NewEncoder(l.conn).Encode(q); err != nil {
+		return "", fmt.Errorf("%s %s: %w", q.Op, q.Node, err)
 	}
 	var r reply
 	if err := l.read(&r, time.Now().Add(requestTimeout)); err != nil {
-		return fmt.Errorf("%s %s: %w", op, node, err)
+		return "", fmt.Errorf("%s %s: %w", q.Op, q.Node, err)
 	}
 	if r.Error == "" {
-		return nil
+		return r.Output, nil
 	}
 	var kind error
 	if r.NotRunning {
 		kind = jvm.ErrNotRunning
 	}
-	return fmt.Errorf("%s %s: %w", op, node, &keeperError{r.Error, kind})
+	return "", fmt.Errorf("%s %s: %w", q.Op, q.Node, &keeperError{r.Error, kind})
 }
 
 // Alive reports whether the keeper still answers.

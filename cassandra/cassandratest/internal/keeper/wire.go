@@ -5,14 +5,20 @@ import "restante/cassandra/cassandratest/internal/jvm"
 // An order is what the first process hands to the keeper it starts, in an
 // environment variable.
 type order struct {
-	Dir         string // for everything the cluster writes; removed at the end
-	Cache       string // for what outlives clusters: the jars
-	Datacenters int
-	Nodes       int
-	Settings    []string // of Cassandra, beside the usual ones
+	Layout
+	Dir   string // for everything the cluster writes; removed at the end
+	Cache string // for what outlives clusters: the jars
 	// Shared keepers let other processes in at Dir/socket, and may use a
 	// container.
 	Shared bool
+}
+
+// A Layout says what a cluster looks like.
+type Layout struct {
+	Datacenters int
+	Nodes       int      // of each data centre
+	Settings    []string // lines for cassandra.yaml, beside the usual ones
+	JMX         bool     // lets nodetool in, see [jvm.Layout]
 }
 
 // A Cluster describes what a keeper keeps.
@@ -38,8 +44,9 @@ type greeting struct {
 
 // A request is an operation on one node.
 type request struct {
-	Op   jvm.Op
-	Node string
+	Op      jvm.Op
+	Node    string
+	Command []string `json:",omitempty"` // of nodetool
 }
 
 // Operations that name no node.
@@ -48,8 +55,12 @@ const (
 	ping     jvm.Op = "ping" // nothing
 )
 
+// nodetool runs a command on a node.
+const nodetool jvm.Op = "nodetool"
+
 // A reply is the answer to a request. Error is empty when it was carried out.
 type reply struct {
 	Error      string `json:",omitempty"`
 	NotRunning bool   `json:",omitempty"` // Error is or wraps jvm.ErrNotRunning
+	Output     string `json:",omitempty"` // of nodetool
 }
