@@ -162,12 +162,11 @@ func inOrder(lines []mailbox.Message) []mailbox.Message {
 				begin = ends[i+1]
 			}
 			for len(a) > 0 && len(b) > 0 {
-				next := &a
-				if a[0].ID.Compare(b[0].ID) > 0 {
-					next = &b
+				if a[0].ID.Compare(b[0].ID) <= 0 {
+					merged, a = append(merged, a[0]), a[1:]
+				} else {
+					merged, b = append(merged, b[0]), b[1:]
 				}
-				merged = append(merged, (*next)[0])
-				*next = (*next)[1:]
 			}
 			merged = append(append(merged, a...), b...)
 			left = append(left, begin)

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -63,7 +64,7 @@ type process struct {
 	client *simulatedClient
 	skew   time.Duration
 	ids    mailbox.MessageIDs
-	store  *maildrops
+	store  atomic.Pointer[maildrops]
 }
 
 func (p *process) now() time.Time { return time.Now().Add(p.skew) }
@@ -78,7 +79,7 @@ func (p *process) restart() {
 	if p.fault != nil {
 		table = p.fault(p, table)
 	}
-	p.store = &maildrops{table: table, writer: newWriter(mint, maxLanes), now: p.now}
+	p.store.Store(&maildrops{table: table, writer: newWriter(mint, maxLanes), now: p.now})
 }
 
 const modelTime = 2 * time.Minute
@@ -134,7 +135,7 @@ func (h *history) find(format string, args ...any) {
 func (p *process) deliver(dice *rand.Rand) {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 	defer cancel()
-	store := p.store
+	store := p.store.Load()
 	message := mailbox.Message{ID: p.ids.Next(), Octets: int64(dice.IntN(1 << 20)), Recipients: 1}
 	var entries []mailbox.Entry
 	for i, drop := range p.drops {
@@ -186,7 +187,7 @@ func (h *history) told(e mailbox.Entry, what func(*lineHistory)) {
 
 // session lists a maildrop, looks at it for a while and removes all of it, or some.
 func (p *process) session(dice *rand.Rand) {
-	store, drop := p.store, p.drops[min(1, dice.IntN(4))^1]
+	store, drop := p.store.Load(), p.drops[min(1, dice.IntN(4))^1]
 	list, err := p.listChecked(store, drop)
 	if err != nil {
 		return
@@ -440,7 +441,7 @@ var faults = map[string]setting{
 	"all processes write to one lane":             {mint: func(*process) mailbox.MessageID { return laneOne(0) }},
 	"a process goes on in its lane after a start": {mint: func(p *process) mailbox.MessageID { return laneOne(p.n) }},
 	"an ordinal is used again after a failure": {refused: func(p *process, e mailbox.Entry) {
-		w := p.store.writer
+		w := p.store.Load().writer
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		if open, ok := w.open[e.Maildrop]; ok && open.Value.(*lane).id == e.Message.Place.Lane {
