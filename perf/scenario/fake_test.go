@@ -24,6 +24,9 @@ type fake struct {
 	refuse    bool
 	// retrieved may change what the n-th RETR of a session sends, from 1; nil: nothing.
 	retrieved func(n int, message []byte) []byte
+	late      int  // how many logins after a delivery do not see it
+	hidden    int  // how many more
+	twice     bool // keeps every message twice
 }
 
 func newFake(t *testing.T) *fake {
@@ -117,6 +120,7 @@ func (f *fake) store(c *link, to []string, lmtp bool) {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.hidden = f.late
 	for i, drop := range to {
 		if lmtp || i == 0 {
 			if f.refuse {
@@ -128,6 +132,9 @@ func (f *fake) store(c *link, to []string, lmtp bool) {
 		if !f.refuse {
 			f.maildrops[drop] = append(f.maildrops[drop], message)
 		}
+		if f.twice {
+			f.maildrops[drop] = append(f.maildrops[drop], message)
+		}
 	}
 }
 
@@ -135,6 +142,18 @@ func (f *fake) messages(drop string) [][]byte {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.maildrops[drop]
+}
+
+// view is what a login sees.
+func (f *fake) view(drop string) [][]byte {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	view := f.maildrops[drop]
+	if f.hidden > 0 {
+		f.hidden--
+		return view[:len(view)-1]
+	}
+	return view
 }
 
 // enter counts who is logged in.
@@ -163,7 +182,7 @@ func (f *fake) handOut(c *link) {
 		case verb == "PASS" && arg != "secret":
 			c.say("-ERR [AUTH] no")
 		case verb == "PASS":
-			view = f.messages(user)
+			view = f.view(user)
 			f.enter(1)
 			defer f.enter(-1)
 			c.say("+OK")

@@ -1,0 +1,49 @@
+package scenario
+
+import (
+	"strings"
+	"testing"
+	"time"
+)
+
+func visible(f *fake, connections, count int) Visible {
+	return Visible{Load: load(f.smtp, connections, count), POP3: f.pop3, Back: f.pop3, Patience: time.Second, Keep: 5, Size: 100, From: "a@b"}
+}
+
+func TestWhatIsAcknowledgedIsLookedForAtOnce(t *testing.T) {
+	f := newFake(t)
+	tally := run(t, visible(f, 3, 60))
+	if tally.Operations != 60 || tally.Figures["misses"] != 0 || tally.Figures["removed"] == 0 || tally.Figures["listed p50 ms"] <= 0 {
+		t.Errorf("%d operations, %v", tally.Operations, tally.Figures)
+	}
+}
+
+func TestWhatIsListedLateIsAMiss(t *testing.T) {
+	f := newFake(t)
+	f.late = 2
+	tally := run(t, visible(f, 1, 20))
+	if tally.Operations != 20 || tally.Figures["misses"] != 20 || tally.Figures["back"] != 0 {
+		t.Errorf("%d operations, %v", tally.Operations, tally.Figures)
+	}
+	f.late = 1 << 30
+	v := visible(f, 1, 1)
+	v.Patience = time.Millisecond
+	tally, err := v.Run(t.Context())
+	if err != nil || tally.Errors != 1 || !strings.Contains(tally.Faults[0], "0 messages, 1ms after 1 were acknowledged") {
+		t.Errorf("what is never listed: %+v, %v", tally, err)
+	}
+}
+
+func TestWhatIsListedTwiceOrIsAnotherIsAnError(t *testing.T) {
+	f := newFake(t)
+	f.retrieved = func(_ int, m []byte) []byte { return []byte(strings.Replace(string(m), "a@b", "b@a", 1)) }
+	tally, err := visible(f, 1, 1).Run(t.Context())
+	if err != nil || tally.Errors != 1 {
+		t.Errorf("another message: %+v, %v", tally, err)
+	}
+	f.retrieved, f.twice = nil, true
+	tally, err = visible(f, 1, 1).Run(t.Context())
+	if err != nil || tally.Errors != 1 || !strings.Contains(tally.Faults[0], "2 messages, of 1 that were delivered") {
+		t.Errorf("a message twice: %+v, %v", tally, err)
+	}
+}
