@@ -278,6 +278,13 @@ func (a *App) Run(ctx context.Context) error {
 	if a.sweep != nil {
 		background.Go(func() { a.sweepDaily(ctx) })
 	}
+	if a.config.Store == cassandraStore && a.config.ApplySchema {
+		background.Go(func() {
+			if err := a.applySchema(ctx); err != nil {
+				fail(err)
+			}
+		})
+	}
 	background.Go(func() {
 		select {
 		case <-ctx.Done():

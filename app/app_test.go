@@ -44,13 +44,19 @@ func testConfig(t *testing.T) Config {
 // start runs a server until the test ends. Fred's password is "secret".
 func start(t *testing.T, c Config) *house {
 	t.Helper()
+	return run(t, c, func(h *house) { h.account("fred@example.org", "secret") })
+}
+
+// run runs a server until the test ends. What prepare does comes before the start.
+func run(t *testing.T, c Config, prepare func(*house)) *house {
+	t.Helper()
 	h := &house{t: t, out: &bytes.Buffer{}, log: &lockedBuffer{}, stopped: make(chan error, 1)}
 	a, err := New(Options{Config: c, Version: "test", Log: slog.New(slog.NewTextHandler(h.log, nil)), Out: h.out})
 	if err != nil {
 		t.Fatal(err)
 	}
 	h.App = a
-	h.account("fred@example.org", "secret")
+	prepare(h)
 	ctx, stop := context.WithCancel(t.Context())
 	h.stop = stop
 	go func() { h.stopped <- a.Run(ctx) }()

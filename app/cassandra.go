@@ -7,8 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"time"
 
 	"restante/cassandra"
+	"restante/mailbox"
 	"restante/schema"
 )
 
@@ -99,9 +101,7 @@ func (a *App) openCassandra() error {
 	}
 	o.Log, o.Registerer = a.log, a.registry
 	// The store would await its tables, but nobody makes them who does not know of it.
-	var missing *schema.MissingError
-	var changed *schema.ChangedError
-	if err := cassandra.CheckSchema(context.Background(), o); errors.As(err, &missing) || errors.As(err, &changed) {
+	if err := cassandra.CheckSchema(context.Background(), o); misfit(err) && !a.config.ApplySchema {
 		return err
 	}
 	s, err := cassandra.Open(context.Background(), o) // the driver gives up a node in seconds
@@ -110,4 +110,43 @@ func (a *App) openCassandra() error {
 	}
 	a.store = s
 	return nil
+}
+
+// misfit reports whether the tables are known to be other than the program needs.
+func misfit(err error) bool {
+	var missing *schema.MissingError
+	var changed *schema.ChangedError
+	return errors.As(err, &missing) || errors.As(err, &changed)
+}
+
+// schemaInterval is how long a server waits for a cluster that it is to make tables
+// in.
+const schemaInterval = 2 * time.Second
+
+// applySchema makes what is missing, as soon as the cluster is there. One that
+// lacks nothing is left alone: to change a schema takes all of its nodes.
+func (a *App) applySchema(ctx context.Context) error {
+	o, err := a.config.Cassandra.Options()
+	if err != nil {
+		return err
+	}
+	for {
+		err := cassandra.CheckSchema(ctx, o)
+		if misfit(err) {
+			err = a.config.Cassandra.ApplySchema(ctx, func(change string, now bool) {
+				if now {
+					a.log.Info("schema applied", "change", change)
+				}
+			})
+		}
+		if !errors.Is(err, mailbox.ErrUnavailable) {
+			return err
+		}
+		a.log.Warn("schema is not applied yet", "err", err)
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(schemaInterval):
+		}
+	}
 }

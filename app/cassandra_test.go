@@ -23,11 +23,11 @@ func TestCassandraSettingsThatCannotWorkAreNamed(t *testing.T) {
 		"--cassandra-password":    func(c *CassandraConfig) { c.Password = "secret" },
 	} {
 		c := testConfig(t)
-		c.Store, c.Cassandra = cassandraStore, cassandraConfig()
+		c.Store, c.Cassandra.CassandraConfig = cassandraStore, cassandraConfig()
 		if err := c.Validate(); err != nil {
 			t.Fatal(err)
 		}
-		change(&c.Cassandra)
+		change(&c.Cassandra.CassandraConfig)
 		if err := c.Validate(); err == nil || !strings.HasPrefix(err.Error(), flag) {
 			t.Errorf("%s: %v", flag, err)
 		}

@@ -30,7 +30,8 @@ type Config struct {
 	POP3S       string `name:"pop3s" group:"listen" default:"127.0.0.1:2995" placeholder:"HOST:PORT" help:"Users fetch mail under TLS."`
 	Admin       string `group:"listen" default:"127.0.0.1:8081" placeholder:"HOST:PORT" help:"Accounts, metrics and health, for operators. Any other address than loopback needs --tls-cert."`
 
-	Cassandra CassandraConfig `embed:"" prefix:"cassandra-" group:"cassandra"`
+	Cassandra   SchemaConfig `embed:"" group:"cassandra"`
+	ApplySchema bool         `name:"cassandra-apply-schema" group:"cassandra" help:"Make what is missing of the keyspace and its tables, as schema apply does."`
 
 	TLSCert      string `name:"tls-cert" group:"security" type:"path" placeholder:"FILE" help:"Certificate chain (PEM), read again when it changes. Default: a self-signed one made in --data."`
 	TLSKey       string `name:"tls-key" group:"security" type:"path" placeholder:"FILE" help:"Key of the certificate (PEM)."`
@@ -99,7 +100,7 @@ func (c *Config) Validate() error {
 	switch c.Store {
 	case embeddedStore:
 	case cassandraStore:
-		if err := c.Cassandra.Check(); err != nil {
+		if err := c.Cassandra.CassandraConfig.Check(); err != nil {
 			return err
 		}
 	default:
