@@ -37,7 +37,9 @@ func newMaildropTable(table string) *maildropTable {
 		selectAll: statement{
 			name: table + " select",
 			cql:  "SELECT lane, ord, id, octets, recipients, expires FROM " + table + " WHERE maildrop = ?",
-			rows: linesAtOnce,
+
+			rows:   linesAtOnce,
+			octets: linesAtOnce * lineOctets,
 		},
 		selectRegisters: statement{
 			name: table + " select registers",
@@ -253,8 +255,13 @@ type maildropTables struct {
 	*session
 }
 
-// linesAtOnce is how many lines are read at once, 80 octets each.
-const linesAtOnce = 5000
+const (
+	// linesAtOnce is how many lines are read at once: a page more costs a listing
+	// another statement, and a page larger each session memory.
+	linesAtOnce = 10_000
+	// lineOctets is what a line is in the answer.
+	lineOctets = 76
+)
 
 func (maildropTables) of(drop mailbox.MaildropID) *maildropTable {
 	if drop.Temporary() {
@@ -282,6 +289,9 @@ func (t maildropTables) list(ctx context.Context, drop mailbox.MaildropID) ([]ma
 	for rows.scan(row...) {
 		if ord == registerOrd {
 			continue
+		}
+		if len(lines) == cap(lines) {
+			lines = slices.Grow(lines, rows.page.NumRows())
 		}
 		m := mailbox.Message{
 			ID:         mailbox.MessageID(id),

@@ -75,6 +75,7 @@ type rows struct {
 	begun bool
 	page  *gocql.Iter // nil: none at hand
 	state []byte      // where the next page begins; empty: there is none
+	dest  []any       // of the last row
 	error error
 }
 
@@ -83,7 +84,8 @@ type rows struct {
 func (r *rows) scan(dest ...any) bool {
 	for r.error == nil {
 		if r.page != nil {
-			if r.page.Scan(into(dest)...) {
+			r.dest = into(r.dest[:0], dest)
+			if r.page.Scan(r.dest...) {
 				return true
 			}
 			if err := r.page.Close(); err != nil { // a column that is not what the destination is
@@ -173,17 +175,16 @@ func bind(args []any) []any {
 	return bound
 }
 
-// into is the destinations as the driver knows them.
-func into(dest []any) []any {
-	known := make([]any, len(dest))
-	for i, d := range dest {
+// into adds destinations as the driver knows them to a slice.
+func into(known, dest []any) []any {
+	for _, d := range dest {
 		switch d := d.(type) {
 		case *mailbox.MessageID:
-			known[i] = (*gocql.UUID)(d)
+			known = append(known, (*gocql.UUID)(d))
 		case *mailbox.MaildropID:
-			known[i] = (*gocql.UUID)(d)
+			known = append(known, (*gocql.UUID)(d))
 		default:
-			known[i] = d
+			known = append(known, d)
 		}
 	}
 	return known
