@@ -4,6 +4,9 @@
 //
 //	go run ./perf/cassandra measure --name mine
 //	go run ./perf/cassandra measure --layouts 1x1 --only 'delivery|RETR' --seconds 10
+//	go run ./perf/cassandra visible --count 10000
+//	go run ./perf/cassandra across
+//	go run ./perf/cassandra trace
 package main
 
 import (
@@ -36,6 +39,9 @@ type cli struct {
 	common `embed:""`
 
 	Measure measure `cmd:"" help:"Measure the server beside the bare program."`
+	Visible visible `cmd:"" help:"Look for each message as soon as it is acknowledged."`
+	Across  across  `cmd:"" help:"Mail in through one data centre, fetched in another, and back."`
+	Trace   trace   `cmd:"" help:"Show every statement of a delivery, a login, a RETR and a QUIT."`
 }
 
 // common is what all commands have.
@@ -67,9 +73,9 @@ func (c *common) within(ctx context.Context, work func(b rig.Binaries, dir strin
 }
 
 // on brings up a cluster for work.
-func on(ctx context.Context, b rig.Binaries, dir string, l rig.Layout, work func(r *rig.Rig) error) (err error) {
+func on(ctx context.Context, b rig.Binaries, dir string, l rig.Layout, work func(r *rig.Rig) error, flags ...string) (err error) {
 	say(os.Stderr, "starting Cassandra, %s", name(l))
-	r, err := rig.Start(ctx, b, filepath.Join(dir, l.String()), l)
+	r, err := rig.Start(ctx, b, filepath.Join(dir, l.String()), l, flags...)
 	if err != nil {
 		return err
 	}

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/alecthomas/kong"
+
 	"restante/perf/report"
 )
 
@@ -58,5 +60,16 @@ func TestEveryTargetIsOfAScenario(t *testing.T) {
 		if !found {
 			t.Errorf("no scenario %q", target.scenario)
 		}
+	}
+}
+
+func TestTheCommandLineIsWellFormed(t *testing.T) {
+	var c cli
+	k, err := kong.New(&c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := k.Parse([]string{"measure", "--layouts", "1x1,2x3", "--churn", "0"}); err != nil || len(c.Measure.Layouts) != 2 {
+		t.Errorf("parsed %+v, %v", c.Measure, err)
 	}
 }

@@ -77,7 +77,7 @@ const (
 )
 
 // startCluster starts a cluster; what it says goes to a file in dir.
-func startCluster(ctx context.Context, binary, dir string, l Layout) (*Cluster, error) {
+func startCluster(ctx context.Context, binary, dir string, l Layout, flags ...string) (*Cluster, error) {
 	c := &Cluster{Layout: l, log: filepath.Join(dir, "cluster.log")}
 	log, err := os.OpenFile(c.log, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
 	if err != nil {
@@ -85,8 +85,8 @@ func startCluster(ctx context.Context, binary, dir string, l Layout) (*Cluster, 
 	}
 	defer func() { _ = log.Close() }()
 	heap := l.heap()
-	c.cmd = exec.Command(binary, "-control", "-datacenters", fmt.Sprint(l.Datacenters), "-nodes", fmt.Sprint(l.Nodes),
-		"-java", fmt.Sprintf("-XX:TieredStopAtLevel=4 -Xms%s -Xmx%s", heap, heap))
+	c.cmd = exec.Command(binary, append([]string{"-control", "-datacenters", fmt.Sprint(l.Datacenters), "-nodes", fmt.Sprint(l.Nodes),
+		"-java", fmt.Sprintf("-XX:TieredStopAtLevel=4 -Xms%s -Xmx%s", heap, heap)}, flags...)...)
 	c.cmd.Stderr = log
 	// An interrupt at the terminal reaches only this tool, which ends the cluster in
 	// order; and its standard input ends with this tool, however that ends.
@@ -134,20 +134,31 @@ func (c *Cluster) answer(ctx context.Context, timeout time.Duration, v any) erro
 // Do carries out an operation on a node: start, stop, kill, freeze or thaw. After an
 // error the cluster may be of no more use.
 func (c *Cluster) Do(ctx context.Context, operation, node string) error {
+	_, err := c.ask(ctx, operation+" "+node)
+	return err
+}
+
+// Nodetool runs a command of nodetool on a node of a cluster that was started with
+// -jmx, and returns what it prints.
+func (c *Cluster) Nodetool(ctx context.Context, node, command string) (string, error) {
+	return c.ask(ctx, "nodetool "+node+" "+command)
+}
+
+func (c *Cluster) ask(ctx context.Context, request string) (output string, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if _, err := fmt.Fprintln(c.in, operation, node); err != nil {
-		return fmt.Errorf("%s %s: %w", operation, node, err)
+	if _, err := fmt.Fprintln(c.in, request); err != nil {
+		return "", fmt.Errorf("%s: %w", request, err)
 	}
-	var a struct{ Error string }
-	err := c.answer(ctx, requestTimeout, &a)
+	var a struct{ Error, Output string }
+	err = c.answer(ctx, requestTimeout, &a)
 	if err == nil && a.Error != "" {
 		err = errors.New(a.Error)
 	}
 	if err != nil {
-		return fmt.Errorf("%s %s: %w", operation, node, err)
+		return "", fmt.Errorf("%s: %w", request, err)
 	}
-	return nil
+	return a.Output, nil
 }
 
 // PID is the root of the tree of processes that all nodes are in.

@@ -54,12 +54,13 @@ type Rig struct {
 	servers []*peer.Server
 }
 
-// Start brings up a cluster with its tables. Close must be called.
-func Start(ctx context.Context, b Binaries, dir string, l Layout) (*Rig, error) {
+// Start brings up a cluster with its tables. Flags are for the program that runs the
+// cluster. Close must be called.
+func Start(ctx context.Context, b Binaries, dir string, l Layout, flags ...string) (*Rig, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err
 	}
-	c, err := startCluster(ctx, b.cluster, dir, l)
+	c, err := startCluster(ctx, b.cluster, dir, l, flags...)
 	if err != nil {
 		return nil, err
 	}

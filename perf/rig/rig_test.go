@@ -31,6 +31,8 @@ func fake(how string) {
 		switch lines.Text() {
 		case "kill dc2-1":
 			fmt.Println("{}")
+		case "nodetool dc1-1 info now":
+			fmt.Println(`{"output":"all is well"}`)
 		default:
 			fmt.Printf("{\"error\":%q}\n", "cannot "+lines.Text())
 		}
@@ -57,6 +59,9 @@ func TestAClusterIsToldWhatToDo(t *testing.T) {
 	}
 	if err := c.Do(t.Context(), "start", "dc2-1"); err == nil || err.Error() != "start dc2-1: cannot start dc2-1" {
 		t.Errorf("what it cannot do: %v", err)
+	}
+	if out, err := c.Nodetool(t.Context(), "dc1-1", "info now"); err != nil || out != "all is well" {
+		t.Errorf("nodetool said %q, %v", out, err)
 	}
 	if got := c.Datacenters(); !slices.Equal(got, []string{"dc1", "dc2"}) {
 		t.Errorf("data centres %q", got)
