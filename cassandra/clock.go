@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -29,7 +30,6 @@ var clockRead = &statement{name: "clock read", cql: "SELECT toTimestamp(now()) F
 // taken for older than it is.
 type clock struct {
 	session *session
-	now     func() time.Time
 	seen    atomic.Pointer[sighting] // nil: never
 }
 
@@ -41,13 +41,13 @@ type sighting struct {
 
 // offset is how far the clock of this machine is ahead. It follows from the last
 // sighting and the time since, so that a clock that is set is noticed at once.
-func (c *clock) offset() (time.Duration, bool) {
-	s := c.seen.Load()
-	if s == nil {
+func (c *clock) offset() (offset time.Duration, known bool) {
+	seen := c.seen.Load()
+	if seen == nil {
 		return 0, false
 	}
-	cluster := s.cluster.Add(time.Since(s.at))
-	return c.now().Round(0).Sub(cluster), true
+	cluster := seen.cluster.Add(time.Since(seen.at))
+	return c.session.options.Now().Round(0).Sub(cluster), true
 }
 
 var errClock = errors.New("the clock of this machine is not the cluster's")
@@ -73,23 +73,28 @@ func (c *clock) run() {
 		case <-c.session.life.Done():
 			return
 		case <-tick.C:
-			c.look(c.session.life)
+		}
+		before := c.check()
+		c.look()
+		switch after := c.check(); {
+		case after != nil:
+			c.session.options.Log.Warn("deliveries are refused", "err", after)
+		case before != nil:
+			c.session.options.Log.Info("the clock is right again")
 		}
 	}
 }
 
-// look asks some nodes for the time, at once, and keeps the median.
-func (c *clock) look(ctx context.Context) {
-	db, err := c.session.connection()
-	if err != nil {
-		return
-	}
-	nodes := db.policy.up() // in no order: others the next time
+// look asks some nodes for the time, all at once, and keeps the median.
+func (c *clock) look() {
+	db := c.session.db.Load()
+	nodes := db.policy.up()
+	rand.Shuffle(len(nodes), func(i, j int) { nodes[i], nodes[j] = nodes[j], nodes[i] })
 	nodes = nodes[:min(len(nodes), clockNodes)]
 	began := time.Now()
 	answers := make(chan time.Time, len(nodes))
 	for _, n := range nodes {
-		go func() { answers <- c.ask(ctx, db, n, began) }()
+		go func() { answers <- c.ask(db, n, began) }()
 	}
 	var times []time.Time
 	for range nodes {
@@ -97,27 +102,29 @@ func (c *clock) look(ctx context.Context) {
 			times = append(times, t)
 		}
 	}
-	if len(times) == 0 {
-		return // they are away; the last sighting stands
+	if len(times) > 0 { // or they are away, and the last sighting stands
+		c.seen.Store(&sighting{cluster: median(times), at: began})
 	}
+}
+
+// median is the one in the middle, or half way between the two there.
+func median(times []time.Time) time.Time {
 	slices.SortFunc(times, time.Time.Compare)
 	low, high := times[(len(times)-1)/2], times[len(times)/2]
-	c.seen.Store(&sighting{cluster: low.Add(high.Sub(low) / 2), at: began})
+	return low.Add(high.Sub(low) / 2)
 }
 
 // ask is the time of one node at the moment began, or zero when it does not say.
-func (c *clock) ask(ctx context.Context, db *connected, node *gocql.HostInfo, began time.Time) time.Time {
-	ctx, cancel := context.WithTimeout(ctx, clockTimeout)
+func (c *clock) ask(db *connected, node *gocql.HostInfo, began time.Time) (answer time.Time) {
+	ctx, cancel := context.WithTimeout(c.session.life, clockTimeout)
 	defer cancel()
 	sent := time.Now()
-	var answer time.Time
 	q := db.Query(clockRead.cql).WithContext(&call{Context: ctx, only: node}).Consistency(gocql.One).RetryPolicy(nil)
 	if err := q.Scan(&answer); err != nil {
 		return time.Time{}
 	}
 	// The node looked at its clock halfway, as far as anyone can know.
-	halfway := time.Since(sent) / 2
-	return answer.Add(-halfway - sent.Sub(began))
+	return answer.Add(-time.Since(sent)/2 - sent.Sub(began))
 }
 
 // checkClock refuses a delivery while the clock of this machine is off.

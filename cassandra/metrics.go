@@ -1,6 +1,7 @@
 package cassandra
 
 import (
+	"math"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -49,7 +50,16 @@ func newMetrics(s *session) *metrics {
 		}
 		return 0
 	})
-	m.all = []prometheus.Collector{m.statements, m.seconds, m.retries, m.inFlight, m.releases, up}
+	offset := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "restante_cassandra_clock_offset_seconds",
+		Help: "How far the clock of this machine is ahead of the cluster's; NaN: not known.",
+	}, func() float64 {
+		if offset, known := s.clock.offset(); known {
+			return offset.Seconds()
+		}
+		return math.NaN()
+	})
+	m.all = []prometheus.Collector{m.statements, m.seconds, m.retries, m.inFlight, m.releases, up, offset}
 	return m
 }
 

@@ -72,7 +72,7 @@ func openSession(ctx context.Context, o Options) (*session, error) {
 	}
 	s.life, s.end = context.WithCancel(context.Background())
 	s.metrics = newMetrics(s)
-	s.clock = &clock{session: s, now: o.Now}
+	s.clock = &clock{session: s}
 	if o.Registerer != nil {
 		if err := o.Registerer.Register(s.metrics); err != nil {
 			s.end()
@@ -137,7 +137,7 @@ func (s *session) connect() error {
 		return err
 	}
 	s.db.Store(&connected{Session: db, policy: policy})
-	s.clock.look(s.life)
+	s.clock.look()
 	return nil
 }
 
