@@ -21,7 +21,7 @@ const (
 	localOne // any one replica in the data centre of the store
 )
 
-var consistencies = map[Consistency]gocql.Consistency{
+var consistencies = [...]gocql.Consistency{
 	LocalQuorum: gocql.LocalQuorum,
 	Quorum:      gocql.Quorum,
 	EachQuorum:  gocql.EachQuorum,

@@ -2,6 +2,7 @@ package cassandra
 
 import (
 	"math"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -9,6 +10,7 @@ import (
 
 // metrics are what the store counts.
 type metrics struct {
+	known      sync.Map // *statement to *observed
 	statements *prometheus.CounterVec
 	seconds    *prometheus.HistogramVec
 	retries    prometheus.Counter
@@ -63,9 +65,28 @@ func newMetrics(s *session) *metrics {
 	return m
 }
 
+// observe counts a statement. The usual outcome is found without its labels.
 func (m *metrics) observe(st *statement, o outcome, took time.Duration) {
-	m.statements.WithLabelValues(st.name, string(o)).Inc()
-	m.seconds.WithLabelValues(st.name).Observe(took.Seconds())
+	v, ok := m.known.Load(st)
+	if !ok {
+		v, _ = m.known.LoadOrStore(st, &observed{
+			succeeded: m.statements.WithLabelValues(st.name, string(succeeded)),
+			seconds:   m.seconds.WithLabelValues(st.name),
+		})
+	}
+	of := v.(*observed)
+	of.seconds.Observe(took.Seconds())
+	if o == succeeded {
+		of.succeeded.Inc()
+	} else {
+		m.statements.WithLabelValues(st.name, string(o)).Inc()
+	}
+}
+
+// observed are the metrics of one statement.
+type observed struct {
+	succeeded prometheus.Counter
+	seconds   prometheus.Observer
 }
 
 // Describe is part of prometheus.Collector.
