@@ -18,14 +18,16 @@ const (
 	// EachQuorum is a majority in every data centre.
 	EachQuorum
 
-	localOne // any one replica in the data centre of the store
+	localOne     // any one replica in the data centre of the store
+	everyReplica // all of them, in all data centres
 )
 
 var consistencies = [...]gocql.Consistency{
-	LocalQuorum: gocql.LocalQuorum,
-	Quorum:      gocql.Quorum,
-	EachQuorum:  gocql.EachQuorum,
-	localOne:    gocql.LocalOne,
+	LocalQuorum:  gocql.LocalQuorum,
+	Quorum:       gocql.Quorum,
+	EachQuorum:   gocql.EachQuorum,
+	localOne:     gocql.LocalOne,
+	everyReplica: gocql.All,
 }
 
 func (c Consistency) code() gocql.Consistency { return consistencies[c] }

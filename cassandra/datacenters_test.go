@@ -32,6 +32,7 @@ func TestTwoDatacenters(t *testing.T) {
 	t.Run("an address that has not arrived is asked for in the other", p.addressFromAfar)
 	t.Run("maildrops of both release a content together", p.releasedInBoth)
 	t.Run("while one is away the other does not say not found", p.alone)
+	t.Run("the sweep in one asks the other", p.sweptFromAfar)
 }
 
 // A pair is two stores on the same keyspace, in dc1 and dc2.
