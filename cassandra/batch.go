@@ -2,7 +2,6 @@ package cassandra
 
 import (
 	"context"
-	"time"
 
 	"github.com/gocql/gocql"
 )
@@ -20,40 +19,21 @@ type bound struct {
 // To Cassandra a logged batch on one partition is an ordinary write. Were there ever
 // two partitions in one, the log would still keep them together.
 func (s *session) writeTogether(ctx context.Context, st *statement, level Consistency, writes []bound) error {
-	began := time.Now()
-	ctx, cancel := context.WithTimeout(ctx, statementTimeout)
-	defer cancel()
-	c := &call{Context: ctx}
-	err := s.tryTogether(c, level, writes)
-	s.metrics.retries.Add(float64(max(0, c.tries-1)))
-	if err != nil {
-		f := failureOf(st, err)
-		f.host = c.host
-		s.metrics.observe(st, f.outcome, time.Since(began))
-		return f
-	}
-	s.metrics.observe(st, succeeded, time.Since(began))
-	return nil
-}
-
-func (s *session) tryTogether(c *call, level Consistency, writes []bound) error {
 	var weight int64
 	for _, w := range writes {
 		weight += w.statement.weight(w.args)
 	}
-	leave, err := s.enter(c, weight)
-	if err != nil {
-		return err
-	}
-	defer leave()
-	db, err := s.connection()
-	if err != nil {
-		return err
-	}
-	b := db.NewBatch(gocql.LoggedBatch).WithContext(c)
-	b.SetConsistency(level.code())
-	for _, w := range writes {
-		b.Entries = append(b.Entries, gocql.BatchEntry{Stmt: w.statement.cql, Args: bind(w.args), Idempotent: true})
-	}
-	return db.ExecuteBatch(b)
+	return s.carryOut(ctx, st, weight, func(c *call, db *connected) error {
+		b := db.NewBatch(gocql.LoggedBatch).WithContext(c)
+		b.SetConsistency(level.code())
+		for _, w := range writes {
+			args := bind(w.args)
+			text := w.statement.cql
+			if len(b.Entries) == 0 { // the one by which the driver finds the partition
+				text = db.learn(c, w.statement, args)
+			}
+			b.Entries = append(b.Entries, gocql.BatchEntry{Stmt: text, Args: args, Idempotent: true})
+		}
+		return db.ExecuteBatch(b)
+	})
 }

@@ -190,41 +190,51 @@ func into(known, dest []any) []any {
 	return known
 }
 
-// run carries out one statement within its time and the bounds of the session.
-func (s *session) run(ctx context.Context, st *statement, level Consistency, with func(*gocql.Query) *gocql.Query, args []any) (*gocql.Iter, error) {
+// run carries out one statement.
+func (s *session) run(ctx context.Context, st *statement, level Consistency, with func(*gocql.Query) *gocql.Query, args []any) (page *gocql.Iter, err error) {
+	err = s.carryOut(ctx, st, st.weight(args), func(c *call, db *connected) error {
+		args := bind(args)
+		text := db.learn(c, st, args)
+		page = with(db.Query(text, args...).WithContext(c).Consistency(level.code())).Iter()
+		// A page is closed to learn of an error, and cannot be read then; one that has
+		// rows has none.
+		if page.NumRows() == 0 {
+			return page.Close()
+		}
+		return nil
+	})
+	return page, err
+}
+
+// carryOut sends what logs and metrics know by the name of st, within its time and
+// the bounds of the session.
+func (s *session) carryOut(ctx context.Context, st *statement, weight int64, send func(*call, *connected) error) error {
 	began := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, statementTimeout)
 	defer cancel()
 	c := &call{Context: ctx}
-	page, err := s.try(c, st, level, with, args)
+	err := s.inTurn(c, weight, send)
 	s.metrics.retries.Add(float64(max(0, c.tries-1)))
 	if err != nil {
 		f := failureOf(st, err)
 		f.host = c.host
 		s.metrics.observe(st, f.outcome, time.Since(began))
-		return nil, f
+		return f
 	}
 	s.metrics.observe(st, succeeded, time.Since(began))
-	return page, nil
+	return nil
 }
 
-func (s *session) try(c *call, st *statement, level Consistency, with func(*gocql.Query) *gocql.Query, args []any) (*gocql.Iter, error) {
-	leave, err := s.enter(c, st.weight(args))
+// inTurn sends when there is room among what is in flight.
+func (s *session) inTurn(c *call, weight int64, send func(*call, *connected) error) error {
+	leave, err := s.enter(c, weight)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer leave()
 	db, err := s.connection()
 	if err != nil {
-		return nil, err
+		return err
 	}
-	args = bind(args)
-	text := db.learn(c, st, args)
-	page := with(db.Query(text, args...).WithContext(c).Consistency(level.code())).Iter()
-	// A page is closed to learn of an error, and cannot be read then; one that has
-	// rows has none.
-	if page.NumRows() == 0 {
-		err = page.Close()
-	}
-	return page, err
+	return send(c, db)
 }
