@@ -15,6 +15,7 @@ const (
 	kept                   // acknowledged or seen: must be there
 	removing               // QUIT was sent for it and not answered: may be there or not
 	gone                   // acknowledged as removed, or seen to be: must not come back
+	doubtful               // an error was the answer: may be there or not, today and tomorrow
 )
 
 // An entry is one message in one maildrop.
@@ -49,6 +50,10 @@ type ledger struct {
 	uids    map[int]map[string]letter.ID // per maildrop, for ever
 	faults  []string
 	stats   stats
+
+	// late tells that what was under way when the server died, or failed, may be
+	// carried out later: its store is elsewhere.
+	late bool
 }
 
 // stats are what clients were told over all rounds.
@@ -59,6 +64,7 @@ type stats struct {
 	Removed  int // acknowledged removals
 	Twice    int // copies of a message that was sent once; allowed, but counted
 	Verified int // messages retrieved and verified
+	PutOff   int // POP3 sessions that ended with -ERR [SYS/TEMP], to be tried again
 }
 
 func newLedger() *ledger {
@@ -96,6 +102,9 @@ func (l *ledger) answered(id letter.ID, drops []int, taken, refused bool) {
 		switch e := l.entries[copyOf{id, drop}]; {
 		case refused:
 			l.stats.Refused++
+			if l.late && e.state == attempted {
+				e.state = doubtful // it is being withdrawn
+			}
 		case !taken:
 			l.stats.Unknown++
 		default:
@@ -175,6 +184,8 @@ func (l *ledger) listed(drop int, due []letter.ID, listing map[letter.ID]bool) {
 		case !sent: // told by retrieved
 		case e.state == gone:
 			l.fault("maildrop %d: message %v was removed and is listed", drop, id)
+		case e.state == doubtful, e.state == removing && l.late:
+			e.state = doubtful
 		default:
 			e.state = kept // once seen it must not vanish
 		}
@@ -200,6 +211,17 @@ func (l *ledger) settled(drop int, due []letter.ID, listing map[letter.ID]bool) 
 
 // quitting is called before QUIT is sent for messages that were marked.
 func (l *ledger) quitting(drop int, ids []letter.ID) { l.move(drop, ids, removing) }
+
+// failed is called when QUIT was answered by -ERR: any of the messages may be gone,
+// or go later.
+func (l *ledger) failed(drop int, ids []letter.ID) { l.move(drop, ids, doubtful) }
+
+// putOff counts a session that is to be tried again later.
+func (l *ledger) putOff() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.stats.PutOff++
+}
 
 // removed is called when QUIT was answered by +OK.
 func (l *ledger) removed(drop int, ids []letter.ID) {

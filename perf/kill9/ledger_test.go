@@ -120,6 +120,46 @@ func TestTheLedgerHoldsTheServerToItsWord(t *testing.T) {
 			l.rests(false)
 			return l
 		}, ""},
+		"a refused message may be withdrawn late": {func() *ledger {
+			l := newLedger()
+			l.late = true
+			l.attempt(id, 77, []int{drop})
+			l.answered(id, []int{drop}, false, true)
+			l.rests(true)
+			l.rests(false)
+			l.rests(true)
+			return l
+		}, ""},
+		"a removal that failed may happen late": {func() *ledger {
+			l := sent(true)
+			l.quitting(drop, ids)
+			l.failed(drop, ids)
+			l.rests(true)
+			l.rests(false)
+			return l
+		}, ""},
+		"an unanswered removal may happen late where the store is elsewhere": {func() *ledger {
+			l := sent(true)
+			l.late = true
+			l.quitting(drop, ids)
+			l.rests(true)
+			l.rests(false)
+			return l
+		}, ""},
+		"an acknowledged removal is final wherever the store is": {func() *ledger {
+			l := sent(true)
+			l.late = true
+			l.quitting(drop, ids)
+			l.removed(drop, ids)
+			l.rests(true)
+			return l
+		}, "removed and is listed"},
+		"an acknowledged message is lost wherever the store is": {func() *ledger {
+			l := sent(true)
+			l.late = true
+			l.rests(false)
+			return l
+		}, "is lost"},
 		"a message nobody sent": {func() *ledger {
 			l := newLedger()
 			l.sees("u")

@@ -5,6 +5,7 @@
 //
 //	go run ./perf/kill9
 //	go run ./perf/kill9 --rounds 10 --server dovecot-sdbox
+//	go run ./perf/kill9 --store cassandra --layout 1x3 --kill server,node,both --rounds 20
 package main
 
 import (
@@ -15,20 +16,25 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"time"
 
 	"github.com/alecthomas/kong"
 
 	"restante/perf/peer"
+	"restante/perf/report"
+	"restante/perf/rig"
 )
 
 type cli struct {
 	settings `embed:""`
 
-	Server string `default:"restante" help:"Server to kill: restante, dovecot-maildir or dovecot-sdbox."`
-	Binary string `help:"A built restante, instead of building it." type:"existingfile"`
-	Temp   string `help:"Directory for the server's data (default: the system's)." type:"path"`
+	Server string     `default:"restante" help:"Server to kill: restante, dovecot-maildir or dovecot-sdbox."`
+	Store  string     `default:"embedded" enum:"embedded,cassandra" help:"Where Restante keeps its mail: embedded or cassandra."`
+	Layout rig.Layout `default:"1x1" help:"Cassandra's cluster, data centres x nodes. A node can be killed where there are three."`
+	Binary string     `help:"A built restante, instead of building it." type:"existingfile"`
+	Temp   string     `help:"Directory for the server's data (default: the system's)." type:"path"`
 }
 
 func main() {
@@ -40,7 +46,10 @@ func main() {
 }
 
 // run leaves the server's directory only if the trial has failed.
-func (c *cli) run(ctx context.Context, out io.Writer) error {
+func (c *cli) run(ctx context.Context, out io.Writer) (err error) {
+	if err := c.check(); err != nil {
+		return err
+	}
 	kind, err := peer.Find(c.Server)
 	if err != nil {
 		return err
@@ -49,18 +58,20 @@ func (c *cli) run(ctx context.Context, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	binary := c.Binary
-	if binary == "" && c.Server == "restante" {
-		if binary, err = peer.Build(ctx, dir); err != nil {
-			return errors.Join(err, os.RemoveAll(dir))
-		}
+	at, cluster, err := c.prepare(ctx, dir)
+	if err != nil {
+		return errors.Join(err, os.RemoveAll(dir))
 	}
-	t := newTrial(c.settings, kind, peer.Settings{Dir: filepath.Join(dir, "server"), Binary: binary}, out)
+	t := newTrial(c.settings, kind, at, out)
+	if cluster != nil {
+		t.cluster = cluster.Cluster
+		defer func() { err = errors.Join(err, cluster.Close()) }()
+	}
 	began := time.Now()
 	err = t.run(ctx)
 	s := t.ledger.stats
-	t.say("%s, %v: %d deliveries acknowledged, %d unanswered, %d refused; %d removals acknowledged; %d messages verified; %d copies; %d faults (seed %d)",
-		c.Server, time.Since(began).Round(time.Second), s.Kept, s.Unknown, s.Refused, s.Removed, s.Verified, s.Twice, len(t.ledger.faults), t.seed)
+	t.say("%s, %v: %d deliveries acknowledged, %d unanswered, %d refused; %d removals acknowledged; %d messages verified; %d copies; %d sessions put off; %d faults (seed %d)",
+		c.Server, time.Since(began).Round(time.Second), s.Kept, s.Unknown, s.Refused, s.Removed, s.Verified, s.Twice, s.PutOff, len(t.ledger.faults), t.seed)
 	if err == nil || errors.Is(err, context.Canceled) {
 		return errors.Join(err, os.RemoveAll(dir))
 	}
@@ -68,4 +79,39 @@ func (c *cli) run(ctx context.Context, out io.Writer) error {
 		t.say("fault: %s", f)
 	}
 	return fmt.Errorf("%w (everything is kept in %s)", errors.Join(err, t.keep(err)), dir)
+}
+
+// check reports what does not go together.
+func (c *cli) check() error {
+	onCassandra := c.Store == "cassandra"
+	switch {
+	case onCassandra && c.Server != report.Ours:
+		return fmt.Errorf("--store cassandra is for %s", report.Ours)
+	case slices.ContainsFunc(c.Kill, func(k string) bool { return k != killServer }) && (!onCassandra || c.Layout.Nodes < 3):
+		return errors.New("to kill a node takes --store cassandra and three nodes, --layout 1x3")
+	}
+	return nil
+}
+
+// prepare builds what it takes and tells where the server lives, and on which cluster.
+func (c *cli) prepare(ctx context.Context, dir string) (peer.Settings, *rig.Rig, error) {
+	const name = "server"
+	if c.Store == "cassandra" {
+		b, err := rig.Build(ctx, dir, c.Binary)
+		if err != nil {
+			return peer.Settings{}, nil, err
+		}
+		r, err := rig.Start(ctx, b, dir, c.Layout)
+		if err != nil {
+			return peer.Settings{}, nil, err
+		}
+		return r.Settings(name, r.Datacenters()[0], c.Maildrops), r, nil
+	}
+	s := peer.Settings{Dir: filepath.Join(dir, name), Binary: c.Binary}
+	if s.Binary != "" || c.Server != report.Ours {
+		return s, nil, nil
+	}
+	var err error
+	s.Binary, err = peer.Build(ctx, dir)
+	return s, nil, err
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"restante/perf/letter"
 	"restante/perf/peer"
@@ -99,9 +100,19 @@ func (r *reader) remove(chosen func() bool) error {
 		ids = append(ids, id)
 	}
 	r.ledger.quitting(r.drop, ids)
-	if err := r.pop3.Quit(); err != nil {
-		return err
+	err := r.pop3.Quit()
+	if err == nil {
+		r.ledger.removed(r.drop, ids)
 	}
-	r.ledger.removed(r.drop, ids)
-	return nil
+	if putOff(err) {
+		r.ledger.failed(r.drop, ids)
+	}
+	return err
+}
+
+// putOff tells whether an error is an answer that asks the client to try again later
+// (RFC 3206, section 3).
+func putOff(err error) bool {
+	var said *wire.ReplyError
+	return errors.As(err, &said) && strings.Contains(said.Reply, "[SYS/TEMP]")
 }

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"restante/perf/letter"
 	"restante/perf/peer"
@@ -18,6 +19,7 @@ type traffic struct {
 	*trial
 	server *peer.Server
 	killed atomic.Bool
+	ending atomic.Bool
 	begun  chan struct{} // closed when the first message was acknowledged
 	once   sync.Once
 	all    sync.WaitGroup
@@ -46,10 +48,31 @@ func (f *traffic) end() {
 	f.all.Wait()
 }
 
+// finish lets every client of a server that lives end what it is doing.
+func (f *traffic) finish() {
+	f.ending.Store(true)
+	stuck := time.AfterFunc(finishTime, f.cancel)
+	defer stuck.Stop()
+	f.all.Wait()
+	f.cancel()
+}
+
+// finishTime is how long what a client does may take: longer than any time-out of
+// the server.
+const finishTime = time.Minute
+
 // over tells whether a client should end with err: after the kill any error is
-// as it must be, before it none is.
+// as it must be, before it none is. A server whose store is elsewhere may put POP3
+// clients off when that fails.
 func (f *traffic) over(ctx context.Context, who string, err error) bool {
 	if f.killed.Load() || ctx.Err() != nil {
+		return true
+	}
+	if f.cluster != nil && putOff(err) {
+		f.ledger.putOff()
+		err = nil
+	}
+	if f.ending.Load() && err == nil {
 		return true
 	}
 	if err != nil {
