@@ -26,9 +26,9 @@ func TestAClusterThatMisbehaves(t *testing.T) {
 	o.Log = slog.New(slog.NewTextHandler(logs, nil))
 	s := openStore(t, o)
 	l := &letters{session: s.session}
-	// both is a write that both nodes take part in, any a read that one is enough for.
+	// both is a write that both nodes take part in, either a read that one is enough for.
 	both := func() error { _, err := l.send(t.Context(), LocalQuorum, "dear Fred"); return err }
-	any := func() error { _, _, err := l.text(t.Context(), localOne, l.ids.Next()); return err }
+	either := func() error { _, _, err := l.text(t.Context(), localOne, l.ids.Next()); return err }
 
 	t.Run("no node at the start", func(t *testing.T) {
 		err := s.Ping(t.Context())
@@ -64,7 +64,7 @@ func TestAClusterThatMisbehaves(t *testing.T) {
 		two.Freeze(t)
 		began := time.Now()
 		for range 50 {
-			if err := any(); err != nil {
+			if err := either(); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -94,7 +94,7 @@ func TestAClusterThatMisbehaves(t *testing.T) {
 	t.Run("a dead node", func(t *testing.T) {
 		two.Kill(t)
 		for range 50 {
-			if err := any(); err != nil {
+			if err := either(); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -26,7 +26,7 @@ type call struct {
 // for the cluster itself needs some time to notice that a node is frozen.
 type policy struct {
 	gocql.HostSelectionPolicy
-	any gocql.HostSelectionPolicy // a part of it that does not look at the partition
+	anywhere gocql.HostSelectionPolicy // the part of it that does not look at the partition
 
 	mu    sync.Mutex // of those who change nodes
 	nodes atomic.Pointer[[]*node]
@@ -95,8 +95,8 @@ func (d *connected) learn(c *call, st *statement, args []any) string {
 }
 
 func newPolicy(datacenter string) *policy {
-	any := gocql.DCAwareRoundRobinPolicy(datacenter)
-	return &policy{HostSelectionPolicy: gocql.TokenAwareHostPolicy(any, gocql.ShuffleReplicas()), any: any}
+	anywhere := gocql.DCAwareRoundRobinPolicy(datacenter)
+	return &policy{HostSelectionPolicy: gocql.TokenAwareHostPolicy(anywhere, gocql.ShuffleReplicas()), anywhere: anywhere}
 }
 
 func (p *policy) AddHost(h *gocql.HostInfo) {
@@ -188,7 +188,7 @@ func (p *policy) Pick(q gocql.ExecutableQuery) gocql.NextHost {
 	}
 	pick := p.HostSelectionPolicy.Pick
 	if c.blind {
-		pick = p.any.Pick
+		pick = p.anywhere.Pick
 	}
 	next := pick(q)
 	var last []*gocql.HostInfo

@@ -3,6 +3,7 @@ package cassandra
 import (
 	"context"
 	"errors"
+	"net"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -70,6 +71,38 @@ func TestALateInsertStaysDeletedWhateverTheClock(t *testing.T) {
 	}
 	if text, found, err := l.text(t.Context(), LocalQuorum, id); found || err != nil {
 		t.Errorf("read %q, %t, %v of what was deleted", text, found, err)
+	}
+}
+
+func TestAClosedStoreSaysSo(t *testing.T) {
+	s := newStore(t)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	err := s.Ping(t.Context())
+	if !errors.Is(err, errClosed) || !errors.Is(err, mailbox.ErrUnavailable) {
+		t.Errorf("Ping: %v", err)
+	}
+	if err := s.Close(); err != nil {
+		t.Errorf("closed again: %v", err)
+	}
+}
+
+func TestOpenEndsWithItsContext(t *testing.T) {
+	silent, err := net.Listen("tcp", "127.0.0.1:0") // takes connections and says nothing
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	began := time.Now()
+	_, err = Open(ctx, Options{Hosts: []string{silent.Addr().String()}, Keyspace: "mail", Datacenter: "dc1"})
+	if !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("Open: %v", err)
+	}
+	if took := time.Since(began); took > 2*connectTimeout {
+		t.Errorf("took %s", took)
 	}
 }
 
