@@ -17,7 +17,10 @@ import (
 const (
 	clockInterval = 10 * time.Second
 	clockNodes    = 5 // asked at each look
+	clockReadings = 3
 	clockTimeout  = time.Second
+	goodReading   = 200 * time.Millisecond // takes no longer, there and back
+	staleSighting = 10 * time.Minute       // gives way to what is read poorly
 	// maxClockError is how far the clock of this machine may be off.
 	maxClockError = 500 * time.Millisecond
 )
@@ -92,18 +95,28 @@ func (c *clock) look() {
 	rand.Shuffle(len(nodes), func(i, j int) { nodes[i], nodes[j] = nodes[j], nodes[i] })
 	nodes = nodes[:min(len(nodes), clockNodes)]
 	began := time.Now()
-	answers := make(chan time.Time, len(nodes))
+	answers := make(chan reading, len(nodes))
 	for _, n := range nodes {
 		go func() { answers <- c.ask(db, n, began) }()
 	}
-	var times []time.Time
+	var good, poor []time.Time
 	for range nodes {
-		if t := <-answers; !t.IsZero() {
-			times = append(times, t)
+		switch r := <-answers; {
+		case r.time.IsZero():
+		case r.took <= goodReading:
+			good = append(good, r.time)
+		default:
+			poor = append(poor, r.time)
 		}
 	}
-	if len(times) > 0 { // or they are away, and the last sighting stands
-		c.seen.Store(&sighting{cluster: median(times), at: began})
+	// Where the nodes are away, or too slow to be read well, the last sighting stands:
+	// the clock here measures minutes well enough.
+	before := c.seen.Load()
+	if len(good) == 0 && (before == nil || time.Since(before.at) > staleSighting) {
+		good = poor
+	}
+	if len(good) > 0 {
+		c.seen.Store(&sighting{cluster: median(good), at: began})
 	}
 }
 
@@ -114,17 +127,30 @@ func median(times []time.Time) time.Time {
 	return low.Add(high.Sub(low) / 2)
 }
 
-// ask is the time of one node at the moment began, or zero when it does not say.
-func (c *clock) ask(db *connected, node *gocql.HostInfo, began time.Time) (answer time.Time) {
+// A reading is the time of a node at the moment of a look.
+type reading struct {
+	time time.Time     // zero: it did not say
+	took time.Duration // there and back; the time may be wrong by half of that
+}
+
+// ask reads the clock of one node some times and takes the quickest answer: the
+// others waited somewhere, on the way there or back.
+func (c *clock) ask(db *connected, node *gocql.HostInfo, began time.Time) (best reading) {
 	ctx, cancel := context.WithTimeout(c.session.life, clockTimeout)
 	defer cancel()
-	sent := time.Now()
-	q := db.Query(clockRead.cql).WithContext(&call{Context: ctx, only: node}).Consistency(gocql.One).RetryPolicy(nil)
-	if err := q.Scan(&answer); err != nil {
-		return time.Time{}
+	for range clockReadings {
+		sent := time.Now()
+		var answer time.Time
+		q := db.Query(clockRead.cql).WithContext(&call{Context: ctx, only: node}).Consistency(gocql.One).RetryPolicy(nil)
+		if err := q.Scan(&answer); err != nil {
+			break
+		}
+		took := time.Since(sent)
+		if best.time.IsZero() || took < best.took {
+			best = reading{answer.Add(-took/2 - sent.Sub(began)), took}
+		}
 	}
-	// The node looked at its clock halfway, as far as anyone can know.
-	return answer.Add(-time.Since(sent)/2 - sent.Sub(began))
+	return best
 }
 
 // checkClock refuses a delivery while the clock of this machine is off.
