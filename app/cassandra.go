@@ -108,7 +108,7 @@ func (a *App) openCassandra() error {
 	if err != nil {
 		return err
 	}
-	a.store = s
+	a.store, a.sweep = s, dailySweep(s)
 	return nil
 }
 

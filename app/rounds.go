@@ -76,6 +76,18 @@ func (c *SweepConfig) Sweep(ctx context.Context, log *slog.Logger, report func(P
 	return s.Sweep(ctx, cassandra.SweepOptions{RoundOptions: c.options(c.Memory, report), DryRun: c.DryRun})
 }
 
+// sweptLately is how long ago a sweep ended after which there need not be another:
+// less than the day that every server waits.
+const sweptLately = 20 * time.Hour
+
+// dailySweep is what each of the servers on a cluster calls daily. One of them does
+// the work.
+func dailySweep(s *cassandra.Store) func(context.Context) (any, error) {
+	return func(ctx context.Context) (any, error) {
+		return s.Sweep(ctx, cassandra.SweepOptions{Unless: sweptLately})
+	}
+}
+
 // Finding is what a repair found.
 type Finding = cassandra.Finding
 
