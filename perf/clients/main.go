@@ -11,6 +11,7 @@
 //
 //	go run ./perf/clients
 //	go run ./perf/clients --only mpop,thunderbird --out screenshots
+//	go run ./perf/clients --store cassandra
 package main
 
 import (
@@ -27,13 +28,17 @@ import (
 	"github.com/alecthomas/kong"
 
 	"restante/perf/peer"
+	"restante/perf/rig"
 )
 
 type cli struct {
-	Only   []string `help:"Only these clients: curl, fetchmail, mpop, getmail, thunderbird."`
-	Out    string   `help:"Directory for the screenshots (default: one made below the temporary directory)." type:"path"`
-	Binary string   `help:"A built restante, instead of building it." type:"existingfile"`
-	Temp   string   `help:"Directory for everything else (default: the system's)." type:"path"`
+	Only   []string   `help:"Only these clients: curl, fetchmail, mpop, getmail, thunderbird."`
+	Out    string     `help:"Directory for the screenshots (default: one made below the temporary directory)." type:"path"`
+	Store  string     `default:"embedded" enum:"embedded,cassandra" help:"Where the server keeps its mail: embedded, or cassandra, in a cluster of its own."`
+	Layout rig.Layout `default:"1x1" help:"That cluster, data centres x nodes."`
+	Flags  []string   `name:"server-flag" sep:"none" help:"Flag for the server, such as --server-flag=--log-level=debug. Repeatable." placeholder:"FLAG"`
+	Binary string     `help:"A built restante, instead of building it." type:"existingfile"`
+	Temp   string     `help:"Directory for everything else (default: the system's)." type:"path"`
 }
 
 func main() {
@@ -81,13 +86,12 @@ func (c *cli) show(ctx context.Context, dir, shots string, out io.Writer) (err e
 	if err != nil {
 		return err
 	}
-	binary := c.Binary
-	if binary == "" {
-		if binary, err = peer.Build(ctx, dir); err != nil {
-			return err
-		}
+	binary, flags, end, err := c.prepare(ctx, dir)
+	if err != nil {
+		return err
 	}
-	server, err := startServer(ctx, binary, filepath.Join(dir, "server"))
+	defer func() { err = errors.Join(err, end()) }()
+	server, err := startServer(ctx, binary, filepath.Join(dir, "server"), flags...)
 	if err != nil {
 		return err
 	}
@@ -114,4 +118,25 @@ func (c *cli) show(ctx context.Context, dir, shots string, out io.Writer) (err e
 		return errFailed
 	}
 	return nil
+}
+
+// prepare builds the server, and starts the cluster that it keeps its mail in, if any.
+func (c *cli) prepare(ctx context.Context, dir string) (binary string, flags []string, end func() error, err error) {
+	end = func() error { return nil }
+	if c.Store == "cassandra" {
+		b, err := rig.Build(ctx, dir, c.Binary)
+		if err != nil {
+			return "", nil, end, err
+		}
+		r, err := rig.Start(ctx, b, dir, c.Layout)
+		if err != nil {
+			return "", nil, end, err
+		}
+		s := r.Settings("server", r.Datacenters()[0], 0)
+		return s.Binary, append(s.Flags, c.Flags...), r.Close, nil
+	}
+	if binary = c.Binary; binary == "" {
+		binary, err = peer.Build(ctx, dir)
+	}
+	return binary, c.Flags, end, err
 }

@@ -36,8 +36,9 @@ type server struct {
 	password string            // of every account
 }
 
-// startServer serves on an empty store below dir with the program's defaults.
-func startServer(ctx context.Context, binary, dir string) (*server, error) {
+// startServer serves on an empty store with the program's defaults, and these flags
+// besides.
+func startServer(ctx context.Context, binary, dir string, more ...string) (*server, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
@@ -47,6 +48,7 @@ func startServer(ctx context.Context, binary, dir string) (*server, error) {
 	for _, f := range flags {
 		args = append(args, "--"+f, "127.0.0.1:0")
 	}
+	args = append(args, more...)
 	d, err := launch(filepath.Join(dir, "restante.log"), environment(dir), binary, args...)
 	if err != nil {
 		return nil, err
