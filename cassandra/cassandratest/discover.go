@@ -2,9 +2,8 @@ package cassandratest
 
 import (
 	"fmt"
-	"net"
-	"strconv"
 
+	"restante/cassandra/cassandratest/internal/driver"
 	"restante/cassandra/cassandratest/internal/keeper"
 )
 
@@ -16,7 +15,7 @@ func leased(l *keeper.Lease) (*Cluster, error) {
 		c.datacenters[n.Datacenter]++
 	}
 	var err error
-	c.port, err = port(c.hosts[0])
+	c.port, err = driver.Port(c.hosts[0])
 	return c, err
 }
 
@@ -24,10 +23,10 @@ func leased(l *keeper.Lease) (*Cluster, error) {
 func discover(hosts []string) (*Cluster, error) {
 	c := &Cluster{hosts: hosts, datacenters: make(map[string]int)}
 	var err error
-	if c.port, err = port(hosts[0]); err != nil {
+	if c.port, err = driver.Port(hosts[0]); err != nil {
 		return nil, err
 	}
-	s, err := alone(hosts[0], c.port)
+	s, err := driver.Alone(hosts[0])
 	if err != nil {
 		return nil, err
 	}
@@ -42,13 +41,4 @@ func discover(hosts []string) (*Cluster, error) {
 		}
 	}
 	return c, nil
-}
-
-// port is the port of host:port.
-func port(host string) (int, error) {
-	_, text, err := net.SplitHostPort(host)
-	if err != nil {
-		return 0, err
-	}
-	return strconv.Atoi(text)
 }

@@ -5,9 +5,10 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
-	"strings"
 	"sync"
 	"testing"
+
+	"restante/cassandra/cassandratest/internal/driver"
 )
 
 // maxReplicas is the most copies of a row a keyspace has in one data centre, as
@@ -88,7 +89,7 @@ func (c *Cluster) drop(keyspace string) error { return c.define("DROP KEYSPACE "
 func (c *Cluster) define(statement string) error {
 	var errs []error
 	for _, h := range c.hosts {
-		s, err := alone(h, c.port)
+		s, err := driver.Alone(h)
 		if err != nil {
 			errs = append(errs, err)
 			continue
@@ -104,11 +105,9 @@ func (c *Cluster) define(statement string) error {
 
 // replication copies a row to at most so many nodes of each data centre.
 func (c *Cluster) replication(replicas int) string {
-	var b strings.Builder
-	b.WriteString("{'class': 'NetworkTopologyStrategy'")
-	for _, name := range c.Datacenters() {
-		fmt.Fprintf(&b, ", '%s': %d", name, min(replicas, c.datacenters[name]))
+	counts := make(map[string]int, len(c.datacenters))
+	for name, nodes := range c.datacenters {
+		counts[name] = min(replicas, nodes)
 	}
-	b.WriteString("}")
-	return b.String()
+	return driver.Replication(counts)
 }

@@ -30,6 +30,7 @@ import (
 	"syscall"
 	"time"
 
+	"restante/cassandra/cassandratest/internal/driver"
 	"restante/cassandra/cassandratest/internal/keeper"
 )
 
@@ -99,10 +100,8 @@ func run(args []string, in io.Reader, out io.Writer) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, lease.Close()) }()
-	select {
-	case s := <-signals:
-		return fmt.Errorf("ended by a signal: %v", s)
-	default:
+	if err := awaitWhole(lease.Cluster, signals); err != nil {
+		return err
 	}
 	switch {
 	case o.control:
@@ -115,6 +114,20 @@ func run(args []string, in io.Reader, out io.Writer) (err error) {
 	}
 	<-signals
 	return nil
+}
+
+// awaitWhole waits until all nodes see each other, or for a signal.
+func awaitWhole(c keeper.Cluster, signals <-chan os.Signal) error {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	whole := make(chan error, 1)
+	go func() { whole <- driver.AwaitWhole(ctx, c.Nodes, func(int, error) {}) }()
+	select {
+	case err := <-whole:
+		return err
+	case s := <-signals:
+		return fmt.Errorf("ended by a signal: %v", s)
+	}
 }
 
 // describe tells a person what there is.
