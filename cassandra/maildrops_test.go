@@ -15,10 +15,12 @@ import (
 )
 
 func TestMaildrops(t *testing.T) {
+	t.Parallel()
 	promises.Maildrops(t, func(t *testing.T) mailbox.Maildrops { return newStore(t).Maildrops() })
 }
 
 func TestModel(t *testing.T) {
+	t.Parallel()
 	promises.Model(t, func(t *testing.T) mailboxtest.Stores {
 		s := newStore(t)
 		return mailboxtest.Stores{Contents: s.Contents(), Maildrops: s.Maildrops(), Addresses: s.Addresses()}
@@ -65,6 +67,7 @@ func remove(t testing.TB, m mailbox.Maildrops, drop mailbox.MaildropID, messages
 }
 
 func TestFewStatementsServeAMaildrop(t *testing.T) {
+	t.Parallel()
 	s := newStore(t)
 	m, drop := s.Maildrops(), someDrop()
 	var list []mailbox.Message
@@ -86,6 +89,7 @@ func TestFewStatementsServeAMaildrop(t *testing.T) {
 }
 
 func TestLinesHaveTheTimeOfTheirMessageAndRegistersThatOfTheirLane(t *testing.T) {
+	t.Parallel()
 	s := newStore(t)
 	db, err := s.session.connection()
 	if err != nil {
@@ -136,6 +140,7 @@ func TestLinesHaveTheTimeOfTheirMessageAndRegistersThatOfTheirLane(t *testing.T)
 // TestAListingPassesFewTombstones delivers and removes thousands of messages and
 // asks Cassandra what a listing has to pass. It is promise 4 as a count.
 func TestAListingPassesFewTombstones(t *testing.T) {
+	t.Parallel()
 	s := newStore(t)
 	processes, drop := []*maildrops{newMaildrops(s.session), newMaildrops(s.session)}, someDrop()
 	var kept []mailbox.Message
