@@ -145,7 +145,7 @@ func (p *pile) leavesWhatIsBeingRemoved() {
 		case pr.Step == 2 && pr.Rows == last.Rows && pr.Ring == last.Ring: // the pause begins
 			err = p.session.remove(p.t.Context(), permanentContents, id)
 			did++
-		case pr.Step == 3 && last.Step == 2:
+		case pr.Step == 3 && pr.Rows > last.Rows: // it has read the line
 			err = p.Store.Maildrops().Remove(p.t.Context(), drop, dangling)
 			did++
 		}
@@ -166,7 +166,7 @@ func (p *pile) repairGoesOn() {
 		p.content(p.old.Next(), drop)
 		p.list(p.old.Next(), aDrop())
 	}
-	stopped := func(step int) (RepairStats, Progress) {
+	stopped := func(step int, at float64) (RepairStats, Progress) {
 		p.t.Helper()
 		ctx, cancel := context.WithCancel(p.t.Context())
 		defer cancel()
@@ -177,7 +177,7 @@ func (p *pile) repairGoesOn() {
 			if math.IsNaN(first.Ring) {
 				first = pr
 			}
-			if pr.Step == step && pr.Ring > 0.5 {
+			if pr.Step == step && pr.Ring > at {
 				cancel()
 			}
 		}
@@ -187,11 +187,18 @@ func (p *pile) repairGoesOn() {
 		}
 		return stats, first
 	}
-	a, first := stopped(2)
+	a, first := stopped(2, 0.5)
 	if a.Missing == 0 || a.Missing == n || first.Step != 1 {
 		p.t.Errorf("it found %+v, having begun at step %d", a, first.Step)
 	}
-	b, first := stopped(3)
+	// It reads from the start, and has nothing to look for before it was stopped.
+	if b, _ := stopped(2, 0.1); b != (RepairStats{}) {
+		p.t.Errorf("what was looked for before has %+v", b)
+	}
+	if t, _, err := (&ledger{session: p.session}).look(p.t.Context(), "repair message"); err != nil || ringAt(t.token) < 0.4 {
+		p.t.Errorf("it would go on at %.2f of the ring, %v", ringAt(t.token), err)
+	}
+	b, first := stopped(3, 0.5)
 	if a.Missing+b.Missing != n || b.Dangling == 0 || b.Dangling == n || first.Step != 1 {
 		p.t.Errorf("it found %+v and then %+v, having begun at step %d", a, b, first.Step)
 	}
