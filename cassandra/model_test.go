@@ -25,7 +25,7 @@ type setting struct {
 	// that the model notices.
 	fault   func(p *process, table projection) projection
 	mint    func(p *process) mailbox.MessageID // of lanes
-	refused func(p *process, e mailbox.Entry)  // after an addition failed
+	refused func(p *process, e *mailbox.Entry) // after an addition failed
 	forgets bool                               // what is delivered again has lost its place
 }
 
@@ -150,7 +150,7 @@ func (p *process) deliver(dice *rand.Rand) {
 	if err := store.Add(ctx, entries); err != nil {
 		for _, e := range entries {
 			if p.refused != nil {
-				p.refused(p, e)
+				p.refused(p, &e)
 			}
 			if dice.IntN(10) > 0 {
 				p.remove(store, e.Maildrop, e.Message)
@@ -440,7 +440,7 @@ var faults = map[string]setting{
 	}},
 	"all processes write to one lane":             {mint: func(*process) mailbox.MessageID { return laneOne(0) }},
 	"a process goes on in its lane after a start": {mint: func(p *process) mailbox.MessageID { return laneOne(p.n) }},
-	"an ordinal is used again after a failure": {refused: func(p *process, e mailbox.Entry) {
+	"an ordinal is used again after a failure": {refused: func(p *process, e *mailbox.Entry) {
 		w := p.store.Load().writer
 		w.mu.Lock()
 		defer w.mu.Unlock()
@@ -449,6 +449,7 @@ var faults = map[string]setting{
 		}
 	}},
 	"what is added again has lost its place": {forgets: true},
+	"what was refused is searched for":       {refused: func(_ *process, e *mailbox.Entry) { e.Message.Place = mailbox.Place{} }},
 }
 
 func laneOne(n int) mailbox.MessageID {
