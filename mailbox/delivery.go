@@ -2,6 +2,7 @@ package mailbox
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -24,6 +25,11 @@ type Deliveries struct {
 	withdrawing bool    // Withdraw runs
 }
 
+// DeliverTimeout is how long a delivery may take, from the first octet of its
+// content to its listing: whoever sweeps takes a content for orphaned that is older
+// and listed nowhere.
+const DeliverTimeout = 45 * time.Minute
+
 const (
 	// How long Deliver may take to withdraw a message it could not list.
 	withdrawTimeout = 5 * time.Second
@@ -37,8 +43,11 @@ const (
 // When it returns nil the message is durable and visible to the next login. When
 // it fails, the client keeps the message and tries again; the content may then
 // have been delivered to some recipients already, which is the one case in which
-// a message arrives twice.
+// a message arrives twice. It fails after DeliverTimeout, however slowly the content
+// is handed over.
 func (d *Deliveries) Deliver(ctx context.Context, env Envelope, content io.Reader) (Message, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, DeliverTimeout, errTooSlow)
+	defer cancel()
 	entries := make([]Entry, 0, len(env.Recipients))
 	c := Content{ID: d.IDs.Next(), Maildrops: make([]MaildropID, 0, len(env.Recipients))}
 	known := make(map[MaildropID]bool, len(env.Recipients))
@@ -63,6 +72,9 @@ func (d *Deliveries) Deliver(ctx context.Context, env Envelope, content io.Reade
 	}
 
 	octets, err := d.Contents.Put(ctx, c, content)
+	if ctx.Err() != nil && context.Cause(ctx) == errTooSlow {
+		err = errors.Join(errTooSlow, err) // also where the store has not noticed
+	}
 	if err != nil {
 		return Message{}, fmt.Errorf("store content of %s: %w", c.ID, err)
 	}
@@ -79,6 +91,8 @@ func (d *Deliveries) Deliver(ctx context.Context, env Envelope, content io.Reade
 	}
 	return Message{ID: c.ID, Octets: octets, Expires: c.Expires, Recipients: len(entries)}, nil
 }
+
+var errTooSlow = fmt.Errorf("content took longer than %v: %w", DeliverTimeout, ErrUnavailable)
 
 // withdraw takes back a message whose listing failed, so that the repeat does
 // not arrive beside it. Nobody was promised the message, and no listener hears

@@ -304,6 +304,26 @@ func TestADeliveryEndsSoonAfterItsContextThoughTheStoreHangs(t *testing.T) {
 	})
 }
 
+func TestADeliveryThatTakesTooLongIsRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		stores := mailboxtest.Memory()
+		env := recipients(1)
+		begin := time.Now()
+		drip := io.LimitReader(readerFunc(func(p []byte) (int, error) {
+			time.Sleep(time.Minute)
+			p[0] = 'x'
+			return 1, nil
+		}), 24*60)
+		_, err := stores.Deliveries().Deliver(t.Context(), env, drip)
+		if took := time.Since(begin); !errors.Is(err, mailbox.ErrUnavailable) || took > mailbox.DeliverTimeout+2*time.Minute {
+			t.Errorf("Deliver = %v after %v; want ErrUnavailable after %v", err, took, mailbox.DeliverTimeout)
+		}
+		if list := listed(t, stores, env.Recipients[0].Maildrop, nil); len(list) != 0 {
+			t.Errorf("listed are %v", list)
+		}
+	})
+}
+
 func TestARefusedMessageThatIsPerhapsListedIsLogged(t *testing.T) {
 	var log bytes.Buffer
 	f := mailboxtest.Faulty(mailboxtest.Memory(), mailboxtest.From(2, mailboxtest.Lie))
@@ -555,3 +575,8 @@ func TestDeliveriesAndRemovalsAtOnceLoseNothing(t *testing.T) {
 		t.Errorf("the other maildrop has %d; want %d", len(list), senders*each)
 	}
 }
+
+// A readerFunc is a function that reads.
+type readerFunc func(p []byte) (int, error)
+
+func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
