@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -25,15 +27,18 @@ type trace struct {
 // while a client does one thing after the other.
 func (t *trace) Run(ctx context.Context, c *common) error {
 	return c.within(ctx, func(b rig.Binaries, dir string) error {
-		return on(ctx, b, dir, t.Layout, func(r *rig.Rig) error {
-			s, err := r.Serve(ctx, "server", r.Datacenters()[0], traceUsers)
-			if err != nil {
-				return err
-			}
-			tr := &tracer{Rig: r, server: s, seen: map[string]bool{}}
-			return errors.Join(tr.run(ctx), tr.close(), checkPaxos(ctx, r))
-		}, "-jmx")
+		return on(ctx, b, dir, t.Layout, func(r *rig.Rig) error { return traceOn(ctx, r, os.Stdout, traceUsers) }, "-jmx")
 	})
+}
+
+// traceOn makes so many accounts; there must be traceUsers in the end.
+func traceOn(ctx context.Context, r *rig.Rig, out io.Writer, accounts int) error {
+	s, err := r.Serve(ctx, "server", r.Datacenters()[0], accounts)
+	if err != nil {
+		return err
+	}
+	t := &tracer{Rig: r, server: s, out: out, seen: map[string]bool{}}
+	return errors.Join(t.run(ctx), t.close(), checkPaxos(ctx, r, out))
 }
 
 const traceUsers = 3
@@ -42,6 +47,7 @@ const traceUsers = 3
 type tracer struct {
 	*rig.Rig
 	server *peer.Server
+	out    io.Writer
 	seen   map[string]bool // sessions of traces
 	smtp   *wire.SMTP
 	pop3   *wire.POP3
@@ -73,7 +79,7 @@ var acts = []act{
 		_, err := t.pop3.Discard(1)
 		return err
 	}},
-	{"QUIT after DELE of all three", 0, func(_ context.Context, t *tracer) error {
+	{"QUIT after DELE of three", 0, func(_ context.Context, t *tracer) error {
 		err := t.pop3.DeleAll(3)
 		if err == nil {
 			err = t.pop3.Quit()
@@ -133,8 +139,7 @@ func (t *tracer) run(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		print(a.name, found)
-		errs = append(errs, a.check(found))
+		errs = append(errs, t.print(a.name, found), a.check(found))
 	}
 	return errors.Join(errs...)
 }
@@ -215,11 +220,14 @@ var (
 )
 
 // print writes what one act took as a table.
-func print(act string, found []request) {
-	fmt.Printf("\n%s: %d statements\n\n| statement | consistency level | µs |\n| --- | --- | --- |\n", act, len(found))
+func (t *tracer) print(act string, found []request) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, "\n%s: %d statements\n\n| statement | consistency level | µs |\n| --- | --- | --- |\n", act, len(found))
 	for _, r := range found {
-		fmt.Printf("| %s | %s | %d |\n", strings.Join(strings.Fields(r.statement()), " "), r.Parameters["consistency_level"], *r.Duration)
+		fmt.Fprintf(&b, "| %s | %s | %d |\n", strings.Join(strings.Fields(r.statement()), " "), r.Parameters["consistency_level"], *r.Duration)
 	}
+	_, err := io.WriteString(t.out, b.String())
+	return err
 }
 
 // check holds an act to what is promised of all.

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"time"
 
@@ -21,7 +22,7 @@ type looks struct {
 }
 
 // between delivers through one server, and looks and removes through another.
-func (o looks) between(ctx context.Context, name string, into, from *peer.Server, first int) (scenario.Result, error) {
+func (o looks) between(ctx context.Context, out io.Writer, name string, into, from *peer.Server, first int) (scenario.Result, error) {
 	l := scenario.Load{
 		Address: into.SMTP, Connections: o.Connections, Count: o.Count,
 		Pattern: peer.Pattern, First: first, Users: o.Connections, Password: peer.Password,
@@ -30,7 +31,7 @@ func (o looks) between(ctx context.Context, name string, into, from *peer.Server
 		Load: l, POP3: from.POP3, Back: into.POP3, Patience: o.Patience, Keep: o.Keep, Size: small, From: peer.Sender,
 	}, append(into.PIDs(), from.PIDs()...)...)
 	result.Connections = o.Connections
-	if e := report.WriteTable(os.Stdout, result); err == nil {
+	if e := report.WriteTable(out, result); err == nil {
 		err = e
 	}
 	if err == nil && result.Errors > 0 {
@@ -49,26 +50,28 @@ type visible struct {
 // what the first one does but from the cluster. A single look that misses is an error.
 func (v *visible) Run(ctx context.Context, c *common) error {
 	return c.within(ctx, func(b rig.Binaries, dir string) error {
-		return on(ctx, b, dir, v.Layout, func(r *rig.Rig) error {
-			dc := r.Datacenters()[0]
-			into, err := r.Serve(ctx, "into", dc, v.Connections)
-			if err != nil {
-				return err
-			}
-			from, err := r.Serve(ctx, "from", dc, 0)
-			if err != nil {
-				return err
-			}
-			result, err := v.between(ctx, "250, then STAT in "+dc, into, from, 0)
-			if err != nil {
-				return err
-			}
-			if n := result.Figures["misses"] + result.Figures["back"]; n > 0 {
-				return fmt.Errorf("%v looks missed what was acknowledged", n)
-			}
-			return checkPaxos(ctx, r)
-		})
+		return on(ctx, b, dir, v.Layout, func(r *rig.Rig) error { return v.on(ctx, r, os.Stdout) })
 	})
+}
+
+func (v *visible) on(ctx context.Context, r *rig.Rig, out io.Writer) error {
+	dc := r.Datacenters()[0]
+	into, err := r.Serve(ctx, "into", dc, v.Connections)
+	if err != nil {
+		return err
+	}
+	from, err := r.Serve(ctx, "from", dc, 0)
+	if err != nil {
+		return err
+	}
+	result, err := v.between(ctx, out, "250, then STAT in "+dc, into, from, 0)
+	if err != nil {
+		return err
+	}
+	if n := result.Figures["misses"] + result.Figures["back"]; n > 0 {
+		return fmt.Errorf("%v looks missed what was acknowledged", n)
+	}
+	return checkPaxos(ctx, r, out)
 }
 
 type across struct {
@@ -80,37 +83,39 @@ type across struct {
 // Run delivers in the first data centre and fetches in the second, and then the other
 // way round. That a message takes its time to be listed on the other side is no error.
 func (a *across) Run(ctx context.Context, c *common) error {
+	if a.Layout.Datacenters < 2 {
+		return fmt.Errorf("a layout of two data centres is needed, not %s", a.Layout)
+	}
 	return c.within(ctx, func(b rig.Binaries, dir string) error {
-		return on(ctx, b, dir, a.Layout, func(r *rig.Rig) error {
-			names := r.Datacenters()
-			if len(names) < 2 {
-				return fmt.Errorf("a layout of two data centres is needed, not %s", a.Layout)
-			}
-			var servers []*peer.Server
-			for i, dc := range names[:2] {
-				accounts := 0
-				if i == 0 {
-					accounts = 2 * a.Connections
-				}
-				s, err := r.Serve(ctx, "server-"+dc, dc, accounts)
-				if err != nil {
-					return err
-				}
-				servers = append(servers, s)
-			}
-			for i := range servers {
-				name := fmt.Sprintf("in through %s, fetched in %s", names[i], names[1-i])
-				if _, err := a.between(ctx, name, servers[i], servers[1-i], i*a.Connections); err != nil {
-					return err
-				}
-			}
-			return checkPaxos(ctx, r)
-		})
+		return on(ctx, b, dir, a.Layout, func(r *rig.Rig) error { return a.on(ctx, r, os.Stdout) })
 	})
 }
 
+func (a *across) on(ctx context.Context, r *rig.Rig, out io.Writer) error {
+	names := r.Datacenters()
+	var servers []*peer.Server
+	for i, dc := range names[:2] {
+		accounts := 0
+		if i == 0 {
+			accounts = 2 * a.Connections
+		}
+		s, err := r.Serve(ctx, "server-"+dc, dc, accounts)
+		if err != nil {
+			return err
+		}
+		servers = append(servers, s)
+	}
+	for i := range servers {
+		name := fmt.Sprintf("in through %s, fetched in %s", names[i], names[1-i])
+		if _, err := a.between(ctx, out, name, servers[i], servers[1-i], i*a.Connections); err != nil {
+			return err
+		}
+	}
+	return checkPaxos(ctx, r, out)
+}
+
 // checkPaxos shows that no node has ever taken part in a lightweight transaction.
-func checkPaxos(ctx context.Context, r *rig.Rig) error {
+func checkPaxos(ctx context.Context, r *rig.Rig, out io.Writer) error {
 	for _, n := range r.Nodes {
 		rows, err := r.Query(ctx, n, "SELECT JSON * FROM system.paxos")
 		if err != nil {
@@ -120,6 +125,6 @@ func checkPaxos(ctx context.Context, r *rig.Rig) error {
 			return fmt.Errorf("system.paxos of %s has %d rows, such as %s", n.Name, len(rows), rows[0])
 		}
 	}
-	_, err := fmt.Printf("system.paxos is empty on %s\n", name(r.Layout))
+	_, err := fmt.Fprintf(out, "system.paxos is empty on %s\n", name(r.Layout))
 	return err
 }

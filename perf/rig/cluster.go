@@ -56,6 +56,12 @@ type Node struct {
 	Address    string // host:port for CQL
 }
 
+// ErrAbsent tells of a machine that has nothing to run Cassandra with.
+var ErrAbsent = errors.New("no Java 17, or no Maven for the first time")
+
+// absent is how the program that runs the cluster ends then.
+const absent = 3
+
 // A Cluster runs.
 type Cluster struct {
 	Layout Layout
@@ -200,7 +206,12 @@ func (c *Cluster) Stop() error {
 	_ = c.in.Close()
 	kill := time.AfterFunc(stopTimeout, func() { _ = c.cmd.Process.Kill() })
 	defer kill.Stop()
-	if err := c.cmd.Wait(); err != nil {
+	err := c.cmd.Wait()
+	var exit *exec.ExitError
+	if errors.As(err, &exit) && exit.ExitCode() == absent {
+		err = ErrAbsent
+	}
+	if err != nil {
 		return fmt.Errorf("end cluster: %w; it said: %s", err, c.tail())
 	}
 	return nil

@@ -2,6 +2,7 @@ package rig
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -22,8 +23,11 @@ func TestMain(m *testing.M) {
 
 func fake(how string) {
 	fmt.Fprintln(os.Stderr, "said by the cluster")
-	if how == "fails" {
+	switch how {
+	case "fails":
 		os.Exit(1)
+	case "is absent":
+		os.Exit(absent)
 	}
 	fmt.Println(`{"Nodes":[{"Name":"dc1-1","Datacenter":"dc1","Address":"a:1"},{"Name":"dc1-2","Datacenter":"dc1","Address":"b:1"},` +
 		`{"Name":"dc2-1","Datacenter":"dc2","Address":"c:1"},{"Name":"dc2-2","Datacenter":"dc2","Address":"d:1"}],"Dir":"/d"}`)
@@ -80,6 +84,9 @@ func TestAClusterIsToldWhatToDo(t *testing.T) {
 func TestAClusterThatIsNotWhatWasAskedForIsAnError(t *testing.T) {
 	if _, err := start(t, "fails", Layout{1, 1}); err == nil || !strings.Contains(err.Error(), "said by the cluster") {
 		t.Errorf("a cluster that ends: %v", err)
+	}
+	if _, err := start(t, "is absent", Layout{1, 1}); !errors.Is(err, ErrAbsent) {
+		t.Errorf("a machine without Java: %v", err)
 	}
 	if _, err := start(t, "works", Layout{1, 3}); err == nil || !strings.Contains(err.Error(), "it has 4 nodes") {
 		t.Errorf("a cluster of another size: %v", err)

@@ -31,6 +31,7 @@ import (
 	"time"
 
 	"restante/cassandra/cassandratest/internal/driver"
+	"restante/cassandra/cassandratest/internal/jvm"
 	"restante/cassandra/cassandratest/internal/keeper"
 )
 
@@ -44,9 +45,15 @@ func main() {
 		os.Exit(2)
 	case err != nil:
 		fmt.Fprintln(os.Stderr, "cluster:", err)
+		if errors.Is(err, jvm.ErrAbsent) {
+			os.Exit(absent)
+		}
 		os.Exit(1)
 	}
 }
+
+// absent is the exit code on a machine that has nothing to run Cassandra with.
+const absent = 3
 
 type options struct {
 	layout  keeper.Layout

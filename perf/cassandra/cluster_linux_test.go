@@ -1,0 +1,53 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"restante/perf/peer"
+	"restante/perf/rig"
+)
+
+// A short form of what the commands show, on one node: every message is listed by the
+// next login, through whichever server; a small mail takes two writes; and nothing is
+// a lightweight transaction, as Cassandra itself tells.
+func TestAServerOnCassandraKeepsItsWord(t *testing.T) {
+	dir, err := peer.TempDir("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Error(err)
+		}
+	})
+	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Minute)
+	defer cancel()
+	b, err := rig.Build(ctx, dir, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := rig.Start(ctx, b, filepath.Join(dir, "rig"), rig.Layout{Datacenters: 1, Nodes: 1}, "-jmx")
+	if errors.Is(err, rig.ErrAbsent) && os.Getenv("RESTANTE_REQUIRE_CASSANDRA") != "1" {
+		t.Skip(err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := r.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	v := visible{looks: looks{Count: 60, Connections: traceUsers, Keep: 5, Patience: 30 * time.Second}}
+	if err := v.on(ctx, r, t.Output()); err != nil {
+		t.Fatal(err)
+	}
+	if err := traceOn(ctx, r, t.Output(), 0); err != nil {
+		t.Error(err)
+	}
+}
