@@ -270,13 +270,13 @@ func TestAnnouncementsWithoutListenersOrStartStop(t *testing.T) {
 }
 
 // eventsOf is what is announced while do runs.
-func eventsOf(t *testing.T, stores mailboxtest.Stores, do func(d *mailbox.Deliveries)) (events []mailbox.Event) {
+func eventsOf(t *testing.T, stores mailboxtest.Stores, do func(t *testing.T, d *mailbox.Deliveries)) (events []mailbox.Event) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		e := new(ear)
 		d := stores.Deliveries()
 		d.Announce = announcing(silent, e)
-		do(d)
+		do(t, d)
 		synctest.Wait()
 		d.Announce.Stop()
 		events = e.heard
@@ -287,7 +287,7 @@ func eventsOf(t *testing.T, stores mailboxtest.Stores, do func(d *mailbox.Delive
 func TestADeliveryAndARemovalAreAnnounced(t *testing.T) {
 	env := recipients(2)
 	var m mailbox.Message
-	events := eventsOf(t, mailboxtest.Memory(), func(d *mailbox.Deliveries) {
+	events := eventsOf(t, mailboxtest.Memory(), func(t *testing.T, d *mailbox.Deliveries) {
 		var err error
 		if m, err = d.Deliver(t.Context(), env, bytes.NewReader(mailboxtest.Message(200))); err != nil {
 			t.Fatal(err)
@@ -317,7 +317,7 @@ func TestWhatFailedIsNotAnnounced(t *testing.T) {
 		if n == 2 { // the listing fails, and taking it back succeeds
 			f = mailboxtest.Faulty(f.Intact, mailboxtest.Nth(2, mailboxtest.Lie))
 		}
-		events := eventsOf(t, f.Stores, func(d *mailbox.Deliveries) {
+		events := eventsOf(t, f.Stores, func(t *testing.T, d *mailbox.Deliveries) {
 			if _, err := d.Deliver(t.Context(), recipients(1), bytes.NewReader(mailboxtest.Message(200))); err == nil {
 				t.Error("Deliver succeeded")
 			}
@@ -327,7 +327,7 @@ func TestWhatFailedIsNotAnnounced(t *testing.T) {
 		}
 	}
 	f := mailboxtest.Faulty(mailboxtest.Memory(), mailboxtest.Nth(1, mailboxtest.Lie))
-	events := eventsOf(t, f.Stores, func(d *mailbox.Deliveries) {
+	events := eventsOf(t, f.Stores, func(t *testing.T, d *mailbox.Deliveries) {
 		if err := d.Expunge(t.Context(), mailbox.MaildropID{1}, mailbox.Message{ID: d.IDs.Next()}); err == nil {
 			t.Error("Expunge succeeded")
 		}
