@@ -186,6 +186,7 @@ func TestCloseReleasesWhatWaits(t *testing.T) {
 func TestWhatFindsNoPlaceInTheQueueIsLeftToTheSweep(t *testing.T) {
 	t.Parallel()
 	s := &session{options: Options{Now: time.Now}}
+	s.clock = &clock{session: s}
 	s.metrics = newMetrics(s)
 	q := &releases{session: s, queue: make(chan release, 2)}
 	var messages []mailbox.Message

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"time"
 
 	"github.com/gocql/gocql"
@@ -127,7 +128,7 @@ func (d *definer) Keyspace(ctx context.Context, name string) (map[string]string,
 
 // Define changes the schema.
 func (d *definer) Define(ctx context.Context, statement string) error {
-	err := patiently(ctx, func() error { return d.db.Query(statement).WithContext(ctx).Exec() }, gocql.ErrCodeInvalid)
+	err := patiently(ctx, func() error { return d.db.Query(statement).WithContext(ctx).Exec() }, gocql.ErrCodeInvalid, gocql.ErrCodeServer)
 	if err != nil {
 		return d.failure("define", err)
 	}
@@ -144,7 +145,7 @@ func (d *definer) Applied(ctx context.Context, keyspace string) (map[string]stri
 			applied[name] = digest
 		}
 		return rows.Close()
-	}, gocql.ErrCodeReadFailure)
+	}, gocql.ErrCodeReadFailure, gocql.ErrCodeServer)
 	if codeOf(err) == gocql.ErrCodeInvalid {
 		return nil, nil // no such table
 	}
@@ -157,8 +158,10 @@ func (d *definer) Applied(ctx context.Context, keyspace string) (map[string]stri
 // Record notes that a change was applied, in every data centre.
 func (d *definer) Record(ctx context.Context, keyspace string, c schema.Change) error {
 	now := d.options.Now()
-	err := d.db.Query("INSERT INTO "+keyspace+".schema_change (name, digest, applied) VALUES (?, ?, ?)", c.Name, c.Digest, now).
-		WithContext(ctx).WithTimestamp(now.UnixMicro()).Consistency(d.level.code()).Exec()
+	err := patiently(ctx, func() error {
+		return d.db.Query("INSERT INTO "+keyspace+".schema_change (name, digest, applied) VALUES (?, ?, ?)", c.Name, c.Digest, now).
+			WithContext(ctx).WithTimestamp(now.UnixMicro()).Consistency(d.level.code()).Exec()
+	}, gocql.ErrCodeServer)
 	if err != nil {
 		return d.failure("record", err)
 	}
@@ -170,13 +173,15 @@ const (
 	patienceInterval = 500 * time.Millisecond
 )
 
-// patiently tries again what failed with a code, which may be due to somebody who
-// changes the schema at the same time: a node shows a keyspace in its tables a moment
-// before it can be used, and the others hear of a table later.
-func patiently(ctx context.Context, try func() error, code int) error {
+// patiently tries again what failed with one of these codes, which may be due to
+// somebody who changes the schema at the same time: a node shows a keyspace in its
+// tables a moment before it can be used, the others hear of a table later, and of two
+// tables that were made at once one is dropped while it is read, which Cassandra
+// calls an error of its own.
+func patiently(ctx context.Context, try func() error, codes ...int) error {
 	for tries := 1; ; tries++ {
 		err := try()
-		if err == nil || codeOf(err) != code || tries == patience {
+		if err == nil || !slices.Contains(codes, codeOf(err)) || tries == patience {
 			return err
 		}
 		select {
