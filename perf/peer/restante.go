@@ -13,12 +13,12 @@ import (
 
 // Build compiles the restante of this tree into dir and tells where it is.
 func Build(ctx context.Context, dir string) (string, error) {
-	binary := filepath.Join(dir, "restante")
-	out, err := exec.CommandContext(ctx, "go", "build", "-o", binary, "restante/cmd/restante").CombinedOutput()
+	bin := filepath.Join(dir, "bin") // beside the directories of servers, which have their names
+	out, err := exec.CommandContext(ctx, "go", "build", "-o", bin+"/", "restante/cmd/restante").CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("build restante: %w: %s", err, out)
 	}
-	return binary, nil
+	return filepath.Join(bin, "restante"), nil
 }
 
 // startRestante serves with its own defaults, on an embedded store unless the flags
