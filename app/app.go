@@ -209,6 +209,15 @@ func (a *App) openServers() error {
 	return nil
 }
 
+// readAhead is how many octets POP3 sessions may read ahead, all together: the
+// embedded store is too near to gain by it.
+func (a *App) readAhead() int64 {
+	if a.config.Store == cassandraStore {
+		return 32 << 20
+	}
+	return 0
+}
+
 // newServer makes the server behind one or two listeners.
 func (a *App) newServer(name string, tlsConfig *tls.Config, token string) server {
 	c := &a.config
@@ -229,7 +238,13 @@ func (a *App) newServer(name string, tlsConfig *tls.Config, token string) server
 		}), tlsConfig, log)
 	case "pop3":
 		return pop3.New(pop3.Options{
-			Backend:        pop3.NewBackend(pop3.BackendOptions{Verifier: a.verifier, Maildrops: a.store.Maildrops(), Contents: a.store.Contents(), Deliveries: a.deliveries}),
+			Backend: pop3.NewBackend(pop3.BackendOptions{
+				Verifier:   a.verifier,
+				Maildrops:  a.store.Maildrops(),
+				Contents:   a.store.Contents(),
+				Deliveries: a.deliveries,
+				ReadAhead:  a.readAhead(),
+			}),
 			TLS:            tlsConfig,
 			InsecureAuth:   c.InsecureAuth && IsLoopback(c.POP3),
 			IdleTimeout:    c.POP3Idle,
