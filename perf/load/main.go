@@ -39,7 +39,9 @@ type cli struct {
 	Session  session  `cmd:"" help:"POP3 sessions: log in, STAT, UIDL, RETR, QUIT."`
 	Login    login    `cmd:"" help:"POP3 visits: log in, STAT, QUIT."`
 	Retr     retr     `cmd:"" help:"Retrieve one large message again and again."`
+	Walk     walk     `cmd:"" help:"Retrieve one message after the other, round and round."`
 	Hold     hold     `cmd:"" help:"Many sessions that retrieve slowly at the same time."`
+	Open     open     `cmd:"" help:"Many sessions that do nothing."`
 	Delete   remove   `cmd:"" help:"DELE every message of a maildrop, and QUIT."`
 	Loopback loopback `cmd:"" help:"Copy octets over TCP on this machine, the bound for retr."`
 }
@@ -123,7 +125,7 @@ type login struct {
 }
 
 func (l *login) Run(ctx context.Context, o *output, w io.Writer) error {
-	return o.measure(ctx, w, "login", l.Connections, scenario.Login{Load: l.load(), Expect: l.Expect})
+	return o.measure(ctx, w, "login", l.Connections, scenario.Visit{Load: l.load(), Expect: l.Expect})
 }
 
 type retr struct {
@@ -134,6 +136,24 @@ type retr struct {
 
 func (r *retr) Run(ctx context.Context, o *output, w io.Writer) error {
 	return o.measure(ctx, w, "retr", r.Connections, scenario.Retr{Load: r.load(), Discard: r.Discard})
+}
+
+type walk struct {
+	mailbox `embed:""`
+
+	Shuffle bool `help:"In any order, rather than that of the maildrop."`
+}
+
+func (k *walk) Run(ctx context.Context, o *output, w io.Writer) error {
+	return o.measure(ctx, w, "walk", k.Connections, scenario.Walk{Load: k.load(), Shuffle: k.Shuffle})
+}
+
+type open struct {
+	mailbox `embed:""`
+}
+
+func (p *open) Run(ctx context.Context, o *output, w io.Writer) error {
+	return o.measure(ctx, w, "open", p.Connections, scenario.Open{Load: p.load(), Logins: min(8, p.Connections)})
 }
 
 type hold struct {
