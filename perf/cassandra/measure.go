@@ -30,7 +30,7 @@ type measure struct {
 	Churn    []int   `default:"100000" help:"Messages delivered and deleted before a login; 0 for none. Repeatable."`
 	Sessions int     `default:"1000" help:"Sessions that are open at once."`
 	Uploads  int     `default:"64" help:"Deliveries of 25 MiB at once."`
-	Rate     float64 `default:"100" help:"Mails a second of the delivery at a fixed rate."`
+	Rate     float64 `help:"Mails a second of the delivery at a fixed rate, of all clusters; 0 for what suits each."`
 
 	Name string `default:"cassandra" help:"Name of the result."`
 	Out  string `default:"perf/results" help:"Directory of results." type:"path"`

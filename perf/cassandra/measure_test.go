@@ -46,7 +46,7 @@ func TestAVerdictComparesWithTheBareProgram(t *testing.T) {
 
 func TestEveryTargetIsOfAScenario(t *testing.T) {
 	names := map[string]bool{}
-	for _, s := range plan(&measure{Large: 10_000, Churn: []int{100_000, 1_000_000}, Sessions: 1000, Uploads: 64, Rate: 100}) {
+	for _, s := range plan(&measure{Large: 10_000, Churn: []int{100_000, 1_000_000}, Sessions: 1000, Uploads: 64}) {
 		if names[s.name] {
 			t.Errorf("two scenarios %q", s.name)
 		}

@@ -21,6 +21,7 @@ var targets = []target{
 	{scenario: "delivery of 4 KiB, 32", figure: mailRate, ratio: true, least: true, bound: 0.6},
 	{scenario: "delivery of 4 KiB, 32", figure: cassandraCPU, ratio: true, bound: 1.3},
 	{scenario: "delivery of 4 KiB, 32", figure: ownCPU, bound: 0.5},
+	{scenario: "delivery of 4 KiB at a fixed rate", figure: cassandraCPU, ratio: true, bound: 1.3},
 	{scenario: "login + STAT of", figure: loginP50, ratio: true, bound: 1.5},
 	{scenario: "RETR of 4 KiB in any order", figure: readRate, ratio: true, least: true, bound: 0.7},
 	{scenario: "RETR of 4 KiB one after", figure: readRate, ratio: true, least: true, bound: 2},
