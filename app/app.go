@@ -46,7 +46,8 @@ type App struct {
 
 	registry   *prometheus.Registry
 	store      store
-	failed     <-chan error // of the store, for good; nil: it recovers by itself
+	failed     <-chan error          // of the store, for good; nil: it recovers by itself
+	recent     *mailbox.RecentRoutes // nil: the store is asked each time
 	sweep      func(context.Context) (stats any, err error)
 	directory  *mailbox.Directory
 	deliveries *mailbox.Deliveries
@@ -145,7 +146,7 @@ func (a *App) openStore() error {
 	announcements.Start()
 	a.onClose("announcements", func() error { announcements.Stop(); return nil })
 
-	a.directory = &mailbox.Directory{Addresses: a.store.Addresses(), Domains: a.config.Domains}
+	a.directory = &mailbox.Directory{Addresses: a.store.Addresses(), Domains: a.config.Domains, Recent: a.recent}
 	a.deliveries = &mailbox.Deliveries{
 		Contents: a.store.Contents(),
 		Project:  mailbox.Projector{Maildrops: a.store.Maildrops()},

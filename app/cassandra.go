@@ -93,6 +93,10 @@ func (c *CassandraConfig) tlsConfig() (*tls.Config, error) {
 	return config, nil
 }
 
+// recentRoutes is for how long a server goes by what it knows of an address, rather
+// than ask Cassandra for each mail and each login.
+const recentRoutes = 5 * time.Second
+
 // openCassandra opens the store on a cluster.
 func (a *App) openCassandra() error {
 	o, err := a.config.Cassandra.Options()
@@ -108,7 +112,7 @@ func (a *App) openCassandra() error {
 	if err != nil {
 		return err
 	}
-	a.store, a.sweep = s, dailySweep(s)
+	a.store, a.sweep, a.recent = s, dailySweep(s), mailbox.NewRecentRoutes(recentRoutes)
 	return nil
 }
 

@@ -16,6 +16,10 @@ import (
 type Directory interface {
 	// Lookup is the live route of exactly this address, or mailbox.ErrNotFound.
 	Lookup(ctx context.Context, a mailbox.Address) (mailbox.Route, error)
+
+	// Recall is the route that exactly this address had a short while ago, where
+	// that is remembered.
+	Recall(a mailbox.Address) (mailbox.Route, bool)
 }
 
 // Options configures [Passwords]. Where a field says so, zero is a default.
@@ -101,9 +105,9 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// Verify implements [Verifier]. Whether the account is still there, and its
-// password still the same, is looked up each time; a right password that was
-// checked a short while ago is not hashed again. It fails with
+// Verify implements [Verifier]. A right password that was checked a short while ago
+// is not hashed again, and holds for as long as the directory recalls the route that
+// it belongs to. Nobody is turned away by what is recalled. It fails with
 // mailbox.ErrUnavailable where storage does not answer or too many attempts are
 // under way, which says nothing of the account. When ctx ends, Verify returns as soon
 // as a hash that is being computed is done.
@@ -115,7 +119,11 @@ func (p *Passwords) Verify(ctx context.Context, a Attempt) (Identity, error) {
 }
 
 func (p *Passwords) verify(ctx context.Context, a Attempt, began time.Time) (Identity, outcome, error) {
-	user, route, err := p.lookup(ctx, a.User)
+	user := p.address(a.User)
+	if route, ok := p.directory.Recall(user); ok && p.verified.has(p.verified.proof(user, a.Password, route.Secret)) {
+		return Identity{Address: user, Maildrop: route.Maildrop}, cached, nil
+	}
+	route, err := p.lookup(ctx, user)
 	if err != nil {
 		return Identity{}, unavailable, err
 	}
@@ -146,27 +154,34 @@ func (p *Passwords) verify(ctx context.Context, a Attempt, began time.Time) (Ide
 	return Identity{}, how, ErrCredentials
 }
 
-// lookup finds the address that a user name means and its route. A name that
-// nobody can log in with has a route without a secret; a name that is no
-// address is the zero address. The error wraps mailbox.ErrUnavailable.
-func (p *Passwords) lookup(ctx context.Context, name string) (mailbox.Address, mailbox.Route, error) {
+// address is what a user name means, or the zero address if it is none.
+func (p *Passwords) address(name string) mailbox.Address {
 	if !strings.Contains(name, "@") {
 		name += "@" + p.domain
 	}
 	user, err := mailbox.ParseAddress(name)
 	if err != nil {
-		return mailbox.Address{}, mailbox.Route{}, nil
+		return mailbox.Address{}
+	}
+	return user
+}
+
+// lookup finds the route of a user: one without a secret if nobody can log in with
+// that name. The error wraps mailbox.ErrUnavailable.
+func (p *Passwords) lookup(ctx context.Context, user mailbox.Address) (mailbox.Route, error) {
+	if user == (mailbox.Address{}) {
+		return mailbox.Route{}, nil
 	}
 	route, err := p.directory.Lookup(ctx, user)
 	switch {
 	case errors.Is(err, mailbox.ErrNotFound):
-		return user, mailbox.Route{}, nil
+		return mailbox.Route{}, nil
 	case err != nil:
-		return user, mailbox.Route{}, fmt.Errorf("look up user: %w: %w", mailbox.ErrUnavailable, err)
+		return mailbox.Route{}, fmt.Errorf("look up user: %w: %w", mailbox.ErrUnavailable, err)
 	case route.Kind != mailbox.Account && route.Kind != mailbox.Temporary:
-		return user, mailbox.Route{}, nil
+		return mailbox.Route{}, nil
 	}
-	return user, route, nil
+	return route, nil
 }
 
 // A candidate is an attempt whose turn it is.

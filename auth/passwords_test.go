@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"sync"
 	"sync/atomic"
@@ -33,6 +34,7 @@ type rig struct {
 	*Passwords
 	mu     sync.Mutex
 	routes map[mailbox.Address]mailbox.Route
+	recent map[mailbox.Address]mailbox.Route // what they were
 	down   error
 	slow   time.Duration // how much longer an address takes that is not there
 
@@ -88,6 +90,13 @@ func (r *rig) Lookup(ctx context.Context, a mailbox.Address) (mailbox.Route, err
 		return mailbox.Route{}, fmt.Errorf("%s: %w", a, mailbox.ErrNotFound)
 	}
 	return route, nil
+}
+
+func (r *rig) Recall(a mailbox.Address) (mailbox.Route, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	route, ok := r.recent[a]
+	return route, ok
 }
 
 func (r *rig) check(hash, password string) bool {
@@ -340,6 +349,29 @@ func TestARememberedPasswordEndsWithItsHash(t *testing.T) {
 				t.Error("let in without a hash")
 			}
 		})
+	})
+}
+
+func TestARecalledRouteLetsInWhoWasRightAndTurnsNobodyAway(t *testing.T) {
+	right := Attempt{User: "fred", Password: "secret", Remote: home}
+	changed := Attempt{User: "fred", Password: "changed", Remote: home}
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(Options{})
+		r.recent = maps.Clone(r.routes)
+		r.account(fred, "changed")
+		r.mustFail(t, right) // it was never right here
+		r.mustPass(t, changed)
+
+		r = newRig(Options{})
+		r.mustPass(t, right)
+		r.recent = maps.Clone(r.routes)
+		r.account(fred, "changed")
+		r.down = errors.New("away")
+		r.mustPass(t, right)
+		r.down = nil
+		r.mustPass(t, changed)
+		r.recent = nil
+		r.mustFail(t, right)
 	})
 }
 

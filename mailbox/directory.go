@@ -22,6 +22,7 @@ const postmaster = "postmaster"
 type Directory struct {
 	Addresses Addresses
 	Domains   []string         // the local domains in canonical form; the first is the default
+	Recent    *RecentRoutes    // nil: every route is read when it is asked for
 	Now       func() time.Time // nil means time.Now
 }
 
@@ -116,6 +117,9 @@ func (d *Directory) route(ctx context.Context, a Address) (Address, Route, error
 	}
 	candidates = append(candidates, Address{Domain: a.Domain})
 	for _, c := range candidates {
+		if route, ok := d.Recall(c); ok {
+			return c, route, nil
+		}
 		route, err := d.Lookup(ctx, c)
 		if err == nil || !errors.Is(err, ErrNotFound) {
 			return c, route, err
@@ -126,21 +130,35 @@ func (d *Directory) route(ctx context.Context, a Address) (Address, Route, error
 
 // Lookup is the live route of exactly this address, or ErrNotFound.
 func (d *Directory) Lookup(ctx context.Context, a Address) (Route, error) {
+	mark := d.Recent.mark()
 	route, err := d.Addresses.Lookup(ctx, a)
 	if err != nil {
 		return Route{}, err
 	}
-	if !route.Live(d.now()) {
+	now := d.now()
+	if !route.Live(now) {
 		return Route{}, fmt.Errorf("%s: %w", a, ErrNotFound)
 	}
+	d.Recent.remember(a, route, mark, now)
 	return route, nil
+}
+
+// Recall is the live route that exactly this address had a short while ago, if that
+// is remembered.
+func (d *Directory) Recall(a Address) (Route, bool) { return d.Recent.recall(a, d.now()) }
+
+// put changes a route.
+func (d *Directory) put(ctx context.Context, a Address, r Route) error {
+	defer d.Recent.forget(a)
+	return d.Addresses.Put(ctx, a, r)
 }
 
 // Create gives an address a route of the kind, targets, secret and expiry in r;
 // life, maildrop and time of creation are filled in and returned. It fails with
 // ErrExists where the address is live, and with ErrNotLocal. Two nodes that
 // create an address at once both succeed and agree on the maildrop; which
-// secret holds is decided by the last write.
+// secret holds is decided by the last write. Where routes are remembered, it takes
+// some seconds to create an address again that was removed a moment ago.
 func (d *Directory) Create(ctx context.Context, a Address, r Route) (Route, error) {
 	if !d.IsLocal(a.Domain) {
 		return Route{}, fmt.Errorf("%s: %w", a, ErrNotLocal)
@@ -152,6 +170,11 @@ func (d *Directory) Create(ctx context.Context, a Address, r Route) (Route, erro
 	if old.Live(d.now()) {
 		return Route{}, fmt.Errorf("%s: %w", a, ErrExists)
 	}
+	if old.Kind == Vacant && !old.Expires.IsZero() {
+		if err := d.Recent.gone(ctx, old.Expires, d.now()); err != nil {
+			return Route{}, fmt.Errorf("%s: %w", a, err)
+		}
+	}
 	r.Life = old.Life + 1
 	r.Created = d.now().UTC().Truncate(time.Millisecond)
 	switch r.Kind {
@@ -160,7 +183,7 @@ func (d *Directory) Create(ctx context.Context, a Address, r Route) (Route, erro
 	case Temporary:
 		r.Maildrop = TemporaryMaildropOf(a, r.Life)
 	}
-	return r, d.Addresses.Put(ctx, a, r)
+	return r, d.put(ctx, a, r)
 }
 
 // SetSecret changes the password hash of an account or temporary address.
@@ -173,7 +196,7 @@ func (d *Directory) SetSecret(ctx context.Context, a Address, secret string) err
 		return fmt.Errorf("%s is an alias: %w", a, ErrNotFound)
 	}
 	route.Secret = secret
-	return d.Addresses.Put(ctx, a, route)
+	return d.put(ctx, a, route)
 }
 
 // SetTargets changes where an alias leads, in one write, so that there is no moment
@@ -188,17 +211,18 @@ func (d *Directory) SetTargets(ctx context.Context, a Address, targets []Address
 		return Route{}, fmt.Errorf("%s is not an alias: %w", a, ErrExists)
 	}
 	route.Targets = targets
-	return route, d.Addresses.Put(ctx, a, route)
+	return route, d.put(ctx, a, route)
 }
 
 // Remove makes an address vacant. Its maildrop can no longer be reached, and
-// whoever creates the address next gets an empty one. It fails with ErrNotFound.
+// whoever creates the address next gets an empty one. Servers that remember the route
+// accept mail for it a little longer. It fails with ErrNotFound.
 func (d *Directory) Remove(ctx context.Context, a Address) error {
 	route, err := d.Lookup(ctx, a)
 	if err != nil {
 		return err
 	}
-	return d.Addresses.Put(ctx, a, Route{Kind: Vacant, Life: route.Life, Created: route.Created})
+	return d.put(ctx, a, Route{Kind: Vacant, Life: route.Life, Created: route.Created, Expires: d.now()})
 }
 
 // List goes through the live addresses of a domain, in no order that is promised.

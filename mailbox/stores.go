@@ -104,7 +104,7 @@ type Route struct {
 	Targets  []Address  // of an alias
 	Secret   string     // password hash in PHC form; empty: nobody can log in
 	Created  time.Time
-	Expires  time.Time // zero: never
+	Expires  time.Time // zero: never; of a vacant address, when it was removed
 }
 
 // A Row is an address with its route.
