@@ -273,8 +273,8 @@ func (maildropTables) of(drop mailbox.MaildropID) *maildropTable {
 func (t maildropTables) insert(ctx context.Context, e mailbox.Entry, at writeTime, life time.Duration) error {
 	m := e.Message
 	var seconds any = gocql.UnsetValue // the default of the table
-	if life > 0 {
-		seconds = ttl(min(life, maxTTL))
+	if life > 0 && life <= maxLife {
+		seconds = ttl(life)
 	}
 	return t.write(ctx, &t.of(e.Maildrop).insert, t.options.Acknowledge, at,
 		e.Maildrop, m.Place.Lane, m.Place.Ord, m.ID, m.Octets, m.Recipients, m.Expires, seconds)
@@ -354,8 +354,6 @@ const (
 	// removalsAtOnce is how many deletes and registers are written at once, of a
 	// kilobyte in all, or a few more for each register.
 	removalsAtOnce = 200
-	// maxTTL is what Cassandra accepts: 20 years.
-	maxTTL = 20 * 365 * 24 * time.Hour
 )
 
 // The columns of a listing are read without reflection.
