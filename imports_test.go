@@ -23,6 +23,7 @@ var allowed = map[string][]string{
 	"internal/script":  {},
 	"internal/session": {},
 	"internal/network": {},
+	"letter":           {},
 	"pop3":             {"mailbox", "auth", "internal/dotline", "internal/network", "internal/session"},
 	"smtp":             {"mailbox", "auth", "internal/dotline", "internal/network", "internal/session"},
 	"rest":             {"mailbox", "auth", "internal/session"},
