@@ -30,7 +30,9 @@ func (s settings) Validate(app *kong.Application) error {
 	var collect func(n *kong.Node)
 	collect = func(n *kong.Node) {
 		for _, f := range n.Flags {
-			flags = append(flags, f.Name)
+			if !onlyNow(f) {
+				flags = append(flags, f.Name)
+			}
 		}
 		for _, child := range n.Children {
 			collect(child)
@@ -66,6 +68,10 @@ func (s settings) Resolve(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, 
 	}
 	return fmt.Sprint(value), nil
 }
+
+// onlyNow reports whether a flag says something that holds for one run, and so is
+// no setting: neither a key of the file nor a variable of the environment.
+func onlyNow(flag *kong.Flag) bool { return flag.Tag.Has("now") }
 
 func isSet(env string) bool {
 	_, ok := os.LookupEnv(env)

@@ -114,7 +114,7 @@ func environment(k *kong.Kong) error {
 	var name func(n *kong.Node)
 	name = func(n *kong.Node) {
 		for _, flag := range n.Flags {
-			if flag.Name == "help" {
+			if flag.Name == "help" || onlyNow(flag) {
 				continue
 			}
 			env := "RESTANTE_" + strings.ToUpper(strings.ReplaceAll(flag.Name, "-", "_"))

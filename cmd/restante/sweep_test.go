@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -82,6 +84,23 @@ func TestSweepAndRepairRefuseWhatCannotWork(t *testing.T) {
 	args := "sweep --cassandra-hosts 127.0.0.1:1 --cassandra-datacenter dc1"
 	if code, _, errs := runLine(t.Context(), args); code != exitFailure || !strings.Contains(errs, "connection refused") {
 		t.Errorf("%s: %d, %q", args, code, errs)
+	}
+}
+
+// What was true when somebody said it may not be so next time.
+func TestWhatHoldsForOneRunIsNoSetting(t *testing.T) {
+	for _, flag := range []string{"repaired", "restart"} {
+		file := filepath.Join(t.TempDir(), "restante.yaml")
+		if err := os.WriteFile(file, []byte(flag+": true\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		line := "sweep --cassandra-datacenter dc1 --config " + file
+		if code, _, errs := runLine(t.Context(), line); code != exitUsage || !strings.Contains(errs, fmt.Sprintf("unknown setting %q", flag)) {
+			t.Errorf("%s in the file: %d, %q", flag, code, errs)
+		}
+		if _, out, _ := runLine(t.Context(), "sweep --help"); strings.Contains(out, "$RESTANTE_"+strings.ToUpper(flag)) || !strings.Contains(out, "--"+flag) {
+			t.Errorf("the help says %q", out)
+		}
 	}
 }
 
