@@ -27,6 +27,7 @@ func (o looks) between(ctx context.Context, out io.Writer, name string, into, fr
 		Address: into.SMTP, Connections: o.Connections, Count: o.Count,
 		Pattern: peer.Pattern, First: first, Users: o.Connections, Password: peer.Password,
 	}
+	say(os.Stderr, "%s: %d messages", name, o.Count)
 	result, err := scenario.Measure(ctx, name, scenario.Visible{
 		Load: l, POP3: from.POP3, Back: into.POP3, Patience: o.Patience, Keep: o.Keep, Size: small, From: peer.Sender,
 	}, append(into.PIDs(), from.PIDs()...)...)
