@@ -72,21 +72,21 @@ type (
 	}
 )
 
-func (a *admin) accounts(api huma.API) {
+func (a *admin) accounts(api *api) {
 	tags := []string{"accounts"}
-	register(a, api, huma.Operation{
+	register(api, huma.Operation{
 		OperationID: "add-account", Method: http.MethodPost, Path: "/accounts", Tags: tags, DefaultStatus: http.StatusCreated,
 		Summary: "Make an account", Errors: []int{http.StatusConflict},
 	}, shortTimeout, a.addAccount)
-	register(a, api, huma.Operation{
+	register(api, huma.Operation{
 		OperationID: "get-account", Method: http.MethodGet, Path: "/accounts/{address}", Tags: tags,
 		Summary: "Look at an account or temporary address", Errors: []int{http.StatusNotFound},
 	}, shortTimeout, a.getAccount)
-	register(a, api, huma.Operation{
+	register(api, huma.Operation{
 		OperationID: "set-password", Method: http.MethodPut, Path: "/accounts/{address}/password", Tags: tags,
 		Summary: "Change a password", Errors: []int{http.StatusNotFound},
 	}, shortTimeout, a.setPassword)
-	register(a, api, huma.Operation{
+	register(api, huma.Operation{
 		OperationID: "remove-account", Method: http.MethodDelete, Path: "/accounts/{address}", Tags: tags,
 		Summary: "Remove an account and its mail", Errors: []int{http.StatusNotFound},
 		Description: "If it fails, the account may have lost some of its mail, and the request can be repeated.",

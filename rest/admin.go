@@ -2,13 +2,9 @@ package rest
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/json"
-	"io"
 	"log/slog"
 	"net/http"
 	"net/http/pprof"
-	"reflect"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -67,12 +63,12 @@ func Admin(o AdminOptions) http.Handler {
 	a := &admin{AdminOptions: o, ready: readiness{ask: o.Ready, log: o.Log}}
 
 	mux := http.NewServeMux()
-	api := humago.New(mux, describe(o.Version))
+	api := &api{API: humago.New(mux, describe(o.Version)), log: o.Log, errors: []int{http.StatusUnauthorized, http.StatusServiceUnavailable}}
 	a.listing(api)
 	a.accounts(api)
 	a.aliases(api)
 	a.imports(api)
-	a.health(api)
+	health(api, &a.ready)
 	metrics := promhttp.HandlerFor(o.Gatherer, promhttp.HandlerOpts{
 		ErrorLog:      slog.NewLogLogger(o.Log.Handler(), slog.LevelError),
 		ErrorHandling: promhttp.ContinueOnError,
@@ -81,14 +77,10 @@ func Admin(o AdminOptions) http.Handler {
 	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
 	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
 	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
-	mux.HandleFunc("GET /openapi.json", func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "application/openapi+json")
-		json.NewEncoder(w).Encode(api.OpenAPI()) //nolint:errcheck // the client is gone
-	})
+	mux.HandleFunc("GET /openapi.json", api.describe)
 	return &door{
 		mux:   mux,
-		token: sha256.Sum256([]byte(o.Token)),
-		open:  []string{"/healthz", "/readyz"},
+		guard: tokenGuard(o.Token, "/healthz", "/readyz"),
 		log:   o.Log,
 		count: counter(o.Registerer),
 		limit: func(pattern string) int64 {
@@ -102,65 +94,13 @@ func Admin(o AdminOptions) http.Handler {
 
 // describe is what the description says apart from the operations.
 func describe(version string) huma.Config {
-	c := huma.DefaultConfig("Restante administration", version)
+	c := apiConfig("Restante administration", version)
 	c.Info.Description = "Accounts and aliases of a Restante server, for its operators."
-	c.Info.License = &huma.License{Name: "Apache-2.0", Identifier: "Apache-2.0"}
 	c.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
 		"token": {Type: "http", Scheme: "bearer", Description: "The admin token; the server keeps it in the file admin-token of its data directory."},
 	}
 	c.Security = []map[string][]string{{"token": {}}}
-	c.OpenAPIPath, c.DocsPath, c.SchemasPath, c.CreateHooks = "", "", "", nil // served here, or not at all
-	c.RejectUnknownQueryParameters = true
-	c.Transformers = []huma.Transformer{withoutValues}
 	return c
-}
-
-// register adds an operation whose errors go through problemOf and whose context
-// ends after the timeout.
-func register[I, O any](a *admin, api huma.API, op huma.Operation, timeout time.Duration, run func(context.Context, *I) (*O, error)) {
-	op.MaxBodyBytes, op.BodyReadTimeout = -1, -1 // the door has read it
-	op.Errors = append(op.Errors, http.StatusUnauthorized, http.StatusServiceUnavailable)
-	huma.Register(api, op, func(ctx context.Context, in *I) (*O, error) {
-		ctx, cancel := context.WithTimeout(ctx, timeout)
-		defer cancel()
-		out, err := run(ctx, in)
-		if err != nil {
-			return nil, problemOf(ctx, a.Log, err)
-		}
-		return out, nil
-	})
-}
-
-// stream is register for an operation whose answer is sent bit by bit. What begin
-// returns writes it; when that fails the connection is cut, so that nobody takes the
-// answer for a whole one. Body is a value of what is sent, for the description.
-func stream[I any](a *admin, api huma.API, op huma.Operation, timeout time.Duration, contentType string, body any,
-	begin func(context.Context, *I) (func(io.Writer) error, error),
-) {
-	op.MaxBodyBytes, op.BodyReadTimeout = -1, -1
-	op.Errors = append(op.Errors, http.StatusUnauthorized, http.StatusServiceUnavailable)
-	op.Responses = map[string]*huma.Response{"200": {
-		Description: "OK",
-		Content: map[string]*huma.MediaType{contentType: {
-			Schema: api.OpenAPI().Components.Schemas.Schema(reflect.TypeOf(body), true, ""),
-		}},
-	}}
-	huma.Register(api, op, func(ctx context.Context, in *I) (*huma.StreamResponse, error) {
-		ctx, cancel := context.WithTimeout(ctx, timeout)
-		send, err := begin(ctx, in)
-		if err != nil {
-			cancel()
-			return nil, problemOf(ctx, a.Log, err)
-		}
-		return &huma.StreamResponse{Body: func(answer huma.Context) {
-			defer cancel()
-			answer.SetHeader("Content-Type", contentType)
-			if err := send(answer.BodyWriter()); err != nil {
-				a.Log.Error("answer cut", "session", requestID(ctx), "err", err)
-				panic(http.ErrAbortHandler)
-			}
-		}}, nil
-	})
 }
 
 // changed tells the log what was changed at whose request.

@@ -25,15 +25,15 @@ type (
 	}
 )
 
-func (a *admin) aliases(api huma.API) {
+func (a *admin) aliases(api *api) {
 	tags := []string{"aliases"}
-	register(a, api, huma.Operation{
+	register(api, huma.Operation{
 		OperationID: "set-alias", Method: http.MethodPut, Path: "/aliases/{address}", Tags: tags,
 		Summary:     "Make an alias or a catch-all, or change where it leads",
 		Description: "Targets are addresses of domains served here. One that nobody has yet gets its mail as soon as somebody has it.",
 		Errors:      []int{http.StatusConflict},
 	}, shortTimeout, a.setAlias)
-	register(a, api, huma.Operation{
+	register(api, huma.Operation{
 		OperationID: "remove-alias", Method: http.MethodDelete, Path: "/aliases/{address}", Tags: tags,
 		Summary: "Remove an alias", Errors: []int{http.StatusNotFound},
 	}, shortTimeout, a.removeAlias)

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -18,22 +19,69 @@ const bodyTimeout = time.Minute
 // takeBody reads the request to its end, so that an operation begins with all of it
 // there and what goes wrong on the way has one answer. Then the deadline is taken
 // off: net/http cancels a request that is at work when it passes. It stays when the
-// body did not come, since net/http goes on to read the rest of it.
-func (d *door) takeBody(w http.ResponseWriter, r *http.Request, pattern string) *huma.ErrorModel {
+// body did not come, since net/http goes on to read the rest of it. The caller calls
+// leave when the request is done.
+func (d *door) takeBody(w http.ResponseWriter, r *http.Request, pattern string) (leave func(), refusal *huma.ErrorModel) {
+	guest := &guest{room: d.room}
 	control := http.NewResponseController(w)
 	control.SetReadDeadline(time.Now().Add(bodyTimeout)) //nolint:errcheck // a test's writer has none
 	limit := d.limit(pattern)
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
+	body, err := io.ReadAll(guest.reader(http.MaxBytesReader(w, r.Body, limit)))
 	var tooLarge *http.MaxBytesError
 	switch {
+	case errors.Is(err, errNoRoom):
+		w.Header().Set("Retry-After", "1")
+		return guest.leave, problem(http.StatusServiceUnavailable, "busy", "too many large requests at once, try again later")
 	case errors.As(err, &tooLarge):
-		return problem(http.StatusRequestEntityTooLarge, "request-too-large", fmt.Sprintf("a request is at most %d octets", limit))
+		return guest.leave, problem(http.StatusRequestEntityTooLarge, "request-too-large", fmt.Sprintf("a request is at most %d octets", limit))
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		return problem(http.StatusRequestTimeout, "request-timeout", fmt.Sprintf("the request did not come within %s", bodyTimeout))
+		return guest.leave, problem(http.StatusRequestTimeout, "request-timeout", fmt.Sprintf("the request did not come within %s", bodyTimeout))
 	case err != nil:
-		return problem(http.StatusBadRequest, "malformed-request", "the request broke off")
+		return guest.leave, problem(http.StatusBadRequest, "malformed-request", "the request broke off")
 	}
 	control.SetReadDeadline(time.Time{}) //nolint:errcheck
 	r.Body = io.NopCloser(bytes.NewReader(body))
-	return nil
+	return guest.leave, nil
+}
+
+// A room bounds what all requests together hold in memory, so that many large ones
+// that come slowly cannot fill it.
+type room struct {
+	most  int64 // octets
+	taken atomic.Int64
+}
+
+var errNoRoom = errors.New("rest: no room for the request")
+
+// A guest is one request in a room, perhaps none.
+type guest struct {
+	room  *room
+	taken int64
+	body  io.Reader
+}
+
+func (g *guest) reader(body io.Reader) io.Reader {
+	if g.room == nil {
+		return body
+	}
+	g.body = body
+	return g
+}
+
+// Read reads the body as long as there is room for it.
+func (g *guest) Read(p []byte) (int, error) {
+	n, err := g.body.Read(p)
+	g.taken += int64(n)
+	if g.room.taken.Add(int64(n)) > g.room.most {
+		return 0, errNoRoom
+	}
+	return n, err
+}
+
+// leave gives back what the request took.
+func (g *guest) leave() {
+	if g.room != nil {
+		g.room.taken.Add(-g.taken)
+		g.taken = 0
+	}
 }

@@ -1,45 +1,55 @@
 package rest
 
 import (
-	"crypto/sha256"
-	"crypto/subtle"
 	"log/slog"
 	"net/http"
-	"slices"
-	"strings"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
 )
 
 // A door stands before the operations of a listener: it names each request, sets
-// the headers that every answer has, asks for the token, and answers in the form
+// the headers that every answer has, asks who may come in, and answers in the form
 // of problem documents what the router would answer in plain text.
 type door struct {
 	mux   *http.ServeMux
-	token [sha256.Size]byte // of the bearer token
-	open  []string          // paths that need no token
+	guard guard
 	log   *slog.Logger
-	count func(pattern string, status int)
+	count func(pattern string, status int, took time.Duration)
 	limit func(pattern string) int64 // octets of a request
+	room  *room                      // for requests that are read; nil: not bounded
+
+	// astray answers a request that no operation is for, if it can. Allow are the
+	// methods that there are under the path, if any.
+	astray func(w http.ResponseWriter, r *http.Request, allow string) bool
 }
 
+// A guard looks at a request before anything else does. It may set headers of the
+// answer and put into the context who asks. What it returns instead is the answer.
+type guard func(w http.ResponseWriter, r *http.Request) (*http.Request, *huma.ErrorModel)
+
 func (d *door) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
+	began := time.Now()
 	w := &response{ResponseWriter: rw}
 	r = withRequestID(r)
 	_, pattern := d.mux.Handler(r)
-	defer func() { d.count(pattern, w.status) }()
+	defer func() { d.count(pattern, w.status, time.Since(began)) }()
 	defer d.recover(w, r)
 
 	secure(w.Header())
-	if !slices.Contains(d.open, r.URL.Path) && !d.knows(r) {
-		w.Header().Set("WWW-Authenticate", `Bearer realm="restante admin"`) // RFC 6750, section 3
-		writeProblem(w, problem(http.StatusUnauthorized, "token-required", "the admin token is missing or wrong"))
+	r, refusal := d.guard(w, r)
+	if refusal != nil {
+		writeProblem(w, refusal)
 		return
 	}
 	if pattern == "" {
 		d.refuse(w, r)
 		return
 	}
-	if p := d.takeBody(w, r, pattern); p != nil {
-		writeProblem(w, p)
+	leave, refusal := d.takeBody(w, r, pattern)
+	defer leave()
+	if refusal != nil {
+		writeProblem(w, refusal)
 		return
 	}
 	d.mux.ServeHTTP(w, r)
@@ -54,25 +64,29 @@ func secure(h http.Header) {
 	h.Set("Cache-Control", "no-store")
 }
 
-// knows reports whether the request bears the token. Digests are compared, so
-// that the time says nothing about the token or its length.
-func (d *door) knows(r *http.Request) bool {
-	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-	digest := sha256.Sum256([]byte(strings.TrimSpace(token)))
-	return subtle.ConstantTimeCompare(digest[:], d.token[:]) == 1 && strings.EqualFold(scheme, "Bearer")
-}
-
 // refuse answers a request that no operation is for: 404, or 405 with the methods
 // that there are.
 func (d *door) refuse(w http.ResponseWriter, r *http.Request) {
 	probe := probe{header: make(http.Header)}
 	d.mux.ServeHTTP(&probe, r)
+	allow := ""
 	if probe.status == http.StatusMethodNotAllowed {
-		w.Header().Set("Allow", probe.header.Get("Allow"))
-		writeProblem(w, problem(http.StatusMethodNotAllowed, "method-not-allowed", "allowed here: "+probe.header.Get("Allow")))
+		allow = probe.header.Get("Allow")
+	}
+	if d.astray != nil && d.astray(w, r, allow) {
+		return
+	}
+	if allow != "" {
+		notAllowed(w, allow)
 		return
 	}
 	writeProblem(w, problem(http.StatusNotFound, "no-such-resource", "there is nothing under this path"))
+}
+
+// notAllowed answers a method that there is not (RFC 9110, section 15.5.6).
+func notAllowed(w http.ResponseWriter, allow string) {
+	w.Header().Set("Allow", allow)
+	writeProblem(w, problem(http.StatusMethodNotAllowed, "method-not-allowed", "allowed here: "+allow))
 }
 
 // A probe takes down what the router answers, apart from the text.

@@ -23,18 +23,19 @@ func okStatus() *status {
 	return s
 }
 
-func (a *admin) health(api huma.API) {
+// health adds the two probes, which anybody may use.
+func health(api *api, ready *readiness) {
 	anyone := []map[string][]string{}
-	huma.Register(api, huma.Operation{
+	huma.Register(api.API, huma.Operation{
 		OperationID: "health", Method: http.MethodGet, Path: "/healthz", Security: anyone, Tags: []string{"health"},
 		Summary: "Whether the process lives",
 	}, func(context.Context, *struct{}) (*status, error) { return okStatus(), nil })
 
-	huma.Register(api, huma.Operation{
+	huma.Register(api.API, huma.Operation{
 		OperationID: "readiness", Method: http.MethodGet, Path: "/readyz", Security: anyone, Tags: []string{"health"},
 		Summary: "Whether the store answers", Errors: []int{http.StatusServiceUnavailable},
 	}, func(ctx context.Context, _ *struct{}) (*status, error) {
-		if !a.ready.now(ctx) {
+		if !ready.now(ctx) {
 			return nil, problem(http.StatusServiceUnavailable, "not-ready", "not ready")
 		}
 		return okStatus(), nil

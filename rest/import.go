@@ -38,8 +38,8 @@ const (
 	importPatience = 2 * importWorkers // lines in a row that storage fails, before the rest is left
 )
 
-func (a *admin) imports(api huma.API) {
-	stream(a, api, huma.Operation{
+func (a *admin) imports(api *api) {
+	stream(api, huma.Operation{
 		OperationID: "import-accounts", Method: http.MethodPost, Path: "/accounts/import", Tags: []string{"accounts"},
 		Summary: "Make many accounts",
 		Description: "One account a line, address:password or address:hash; blank lines and those that begin with # are left out. " +

@@ -24,8 +24,8 @@ type listInput struct {
 	Kind   []string `query:"kind" enum:"account,alias,temporary" doc:"separated by commas; account and alias, if absent"`
 }
 
-func (a *admin) listing(api huma.API) {
-	stream(a, api, huma.Operation{
+func (a *admin) listing(api *api) {
+	stream(api, huma.Operation{
 		OperationID: "list-accounts", Method: http.MethodGet, Path: "/accounts", Tags: []string{"accounts"},
 		Summary:     "List accounts and aliases",
 		Description: "The order is the store's own. If the store fails midway, the connection is cut.",

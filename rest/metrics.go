@@ -2,12 +2,13 @@ package rest
 
 import (
 	"strconv"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
 
 // counter returns a function that counts answers by route and status.
-func counter(r prometheus.Registerer) func(pattern string, status int) {
+func counter(r prometheus.Registerer) func(pattern string, status int, took time.Duration) {
 	answers := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "restante_rest_requests_total",
 		Help: "Answered HTTP requests, by route and status.",
@@ -15,10 +16,16 @@ func counter(r prometheus.Registerer) func(pattern string, status int) {
 	if r != nil {
 		r.MustRegister(answers)
 	}
-	return func(pattern string, status int) {
-		if pattern == "" {
-			pattern = "none" // never the path itself: anybody can make up paths
-		}
-		answers.WithLabelValues(pattern, strconv.Itoa(status)).Inc()
+	return func(pattern string, status int, _ time.Duration) {
+		answers.WithLabelValues(route(pattern), strconv.Itoa(status)).Inc()
 	}
+}
+
+// route is the label of a pattern: never the path itself, for anybody can make up
+// paths.
+func route(pattern string) string {
+	if pattern == "" {
+		return "none"
+	}
+	return pattern
 }
