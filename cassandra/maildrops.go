@@ -128,6 +128,13 @@ func (m *maildrops) List(ctx context.Context, drop mailbox.MaildropID) ([]mailbo
 	return listing(lines, m.now()), nil
 }
 
+// Newest reads all of the listing, since its lanes have to be merged: what is kept of
+// a maildrop that is looked at so, a temporary one, is little.
+func (m *maildrops) Newest(ctx context.Context, drop mailbox.MaildropID, before mailbox.MessageID, n int) ([]mailbox.Message, error) {
+	list, err := m.List(ctx, drop)
+	return mailbox.Newest(list, before, n), err
+}
+
 // listing is what a maildrop shows of its lines at a time. A message that was added
 // twice, each time as a new one, has two lines: it is listed once and without a
 // place, so that removing it finds both.

@@ -58,11 +58,31 @@ func (l *listing) at(now time.Time) []mailbox.Message {
 	}
 	var live []mailbox.Message
 	for _, m := range l.messages {
-		if m.Expires.IsZero() || now.Before(m.Expires) {
+		if unexpired(m, now) {
 			live = append(live, m)
 		}
 	}
 	return live
+}
+
+func unexpired(m mailbox.Message, now time.Time) bool {
+	return m.Expires.IsZero() || now.Before(m.Expires)
+}
+
+// newest are the last n of the listing at a time with ids below a bound, the last
+// first.
+func (l *listing) newest(now time.Time, before mailbox.MessageID, n int) []mailbox.Message {
+	end := len(l.messages)
+	if !before.IsZero() {
+		end, _ = l.find(before)
+	}
+	newest := make([]mailbox.Message, 0, min(n, end))
+	for i := end - 1; i >= 0 && len(newest) < n; i-- {
+		if unexpired(l.messages[i], now) {
+			newest = append(newest, l.messages[i])
+		}
+	}
+	return newest
 }
 
 func (l *listing) find(id mailbox.MessageID) (int, bool) {

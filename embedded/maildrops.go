@@ -367,6 +367,64 @@ func (m *maildrops) list(ctx context.Context, drop mailbox.MaildropID) ([]mailbo
 	return l.at(m.store.now()), nil
 }
 
+func (m *maildrops) Newest(ctx context.Context, drop mailbox.MaildropID, before mailbox.MessageID, n int) ([]mailbox.Message, error) {
+	messages, err := m.newest(ctx, drop, before, n)
+	if err != nil {
+		return nil, fmt.Errorf("embedded: list the newest of maildrop %s: %w", drop, err)
+	}
+	return messages, nil
+}
+
+// newest costs what is asked for: a listing that is not in memory stays where it is,
+// and its rows are read from the end. Rows that are dead lie between them at worst,
+// and never more than there are living.
+func (m *maildrops) newest(ctx context.Context, drop mailbox.MaildropID, before mailbox.MessageID, n int) ([]mailbox.Message, error) {
+	if err := m.store.enter(ctx); err != nil {
+		return nil, err
+	}
+	defer m.store.leave()
+	held := m.cache.hold([]mailbox.MaildropID{drop})
+	defer m.cache.release(held)
+	l := held[0]
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	m.store.metrics.listed(l.loaded)
+	if n <= 0 {
+		return nil, nil
+	}
+	if l.loaded {
+		return l.newest(m.store.now(), before, n), nil
+	}
+	if err := m.readHead(l); err != nil {
+		return nil, err
+	}
+	prefix := rowPrefix(drop, l.head.generation)
+	end := after(prefix)
+	if !before.IsZero() {
+		end = rowKey(drop, l.head.generation, before)
+	}
+	var newest []mailbox.Message
+	now := m.store.now()
+	err := m.store.scanBack(ctx, prefix, end, func(key, value []byte) (bool, error) {
+		message, err := decodeRowOf(prefix, key, value)
+		if _, adding := l.adding[message.ID]; !adding && err == nil && unexpired(message, now) {
+			newest = append(newest, message)
+		}
+		return len(newest) < n, err
+	})
+	return newest, err
+}
+
+// decodeRowOf reads a row of the maildrop and generation with the prefix.
+func decodeRowOf(prefix, key, value []byte) (message mailbox.Message, err error) {
+	if len(key) != len(prefix)+16 {
+		return message, fmt.Errorf("row key of %d octets: %w", len(key), errCorrupt)
+	}
+	message, err = decodeRow(value)
+	message.ID = decodeID(key[len(prefix):])
+	return message, err
+}
+
 // load brings the rows of a maildrop to memory. The caller holds its lock.
 func (m *maildrops) load(ctx context.Context, l *listing) error {
 	if l.loaded {
@@ -378,11 +436,7 @@ func (m *maildrops) load(ctx context.Context, l *listing) error {
 	var messages []mailbox.Message
 	prefix := rowPrefix(l.drop, l.head.generation)
 	err := m.store.scan(ctx, prefix, after(prefix), func(key, value []byte) (bool, error) {
-		if len(key) != len(prefix)+16 {
-			return false, fmt.Errorf("row key of %d octets: %w", len(key), errCorrupt)
-		}
-		message, err := decodeRow(value)
-		message.ID = decodeID(key[len(prefix):])
+		message, err := decodeRowOf(prefix, key, value)
 		if _, adding := l.adding[message.ID]; !adding && err == nil {
 			messages = append(messages, message)
 		}

@@ -52,21 +52,32 @@ const scanCheck = 1024
 // scan goes through the keys from one to before another until visit says no.
 // Visit must keep neither key nor value.
 func (s *Store) scan(ctx context.Context, from, end []byte, visit func(key, value []byte) (more bool, err error)) error {
-	return s.walk(ctx, from, end, func(it *pebble.Iterator) (bool, error) {
+	return s.walk(ctx, from, end, (*pebble.Iterator).First, (*pebble.Iterator).Next, withValue(visit))
+}
+
+func withValue(visit func(key, value []byte) (bool, error)) func(*pebble.Iterator) (bool, error) {
+	return func(it *pebble.Iterator) (bool, error) {
 		value, err := it.ValueAndErr()
 		if err != nil {
 			return false, err
 		}
 		return visit(it.Key(), value)
-	})
+	}
+}
+
+// scanBack is scan from the last key before end to the first.
+func (s *Store) scanBack(ctx context.Context, from, end []byte, visit func(key, value []byte) (more bool, err error)) error {
+	return s.walk(ctx, from, end, (*pebble.Iterator).Last, (*pebble.Iterator).Prev, withValue(visit))
 }
 
 // scanKeys is scan without the values, which may be large.
 func (s *Store) scanKeys(ctx context.Context, from, end []byte, visit func(key []byte) (more bool)) error {
-	return s.walk(ctx, from, end, func(it *pebble.Iterator) (bool, error) { return visit(it.Key()), nil })
+	return s.walk(ctx, from, end, (*pebble.Iterator).First, (*pebble.Iterator).Next,
+		func(it *pebble.Iterator) (bool, error) { return visit(it.Key()), nil })
 }
 
-func (s *Store) walk(ctx context.Context, from, end []byte, visit func(*pebble.Iterator) (more bool, err error)) (err error) {
+// walk goes through keys from where first puts it, in steps of next.
+func (s *Store) walk(ctx context.Context, from, end []byte, first, next func(*pebble.Iterator) bool, visit func(*pebble.Iterator) (more bool, err error)) (err error) {
 	defer func() {
 		if err != nil {
 			err = fmt.Errorf("%w: %w", mailbox.ErrUnavailable, err)
@@ -78,7 +89,7 @@ func (s *Store) walk(ctx context.Context, from, end []byte, visit func(*pebble.I
 	}
 	defer func() { err = errors.Join(err, it.Close()) }()
 	n := 0
-	for ok := it.First(); ok; ok = it.Next() {
+	for ok := first(it); ok; ok = next(it) {
 		if n++; n%scanCheck == 0 && ctx.Err() != nil {
 			return ctx.Err()
 		}

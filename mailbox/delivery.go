@@ -48,7 +48,7 @@ const (
 func (d *Deliveries) Deliver(ctx context.Context, env Envelope, content io.Reader) (Message, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, DeliverTimeout, errTooSlow)
 	defer cancel()
-	entries := make([]Entry, 0, len(env.Recipients))
+	entries, recipients := make([]Entry, 0, len(env.Recipients)), make([]Recipient, 0, len(env.Recipients))
 	c := Content{ID: d.IDs.Next(), Maildrops: make([]MaildropID, 0, len(env.Recipients))}
 	known := make(map[MaildropID]bool, len(env.Recipients))
 	for i, r := range env.Recipients {
@@ -58,6 +58,7 @@ func (d *Deliveries) Deliver(ctx context.Context, env Envelope, content io.Reade
 		known[r.Maildrop] = true
 		c.Maildrops = append(c.Maildrops, r.Maildrop)
 		entries = append(entries, Entry{r.Maildrop, Message{ID: c.ID, Expires: r.Expires}})
+		recipients = append(recipients, r)
 		switch {
 		case i == 0:
 			c.Expires = r.Expires
@@ -81,7 +82,7 @@ func (d *Deliveries) Deliver(ctx context.Context, env Envelope, content io.Reade
 	for i := range entries {
 		entries[i].Message.Octets, entries[i].Message.Recipients = octets, len(entries)
 	}
-	ev := Delivered{Entries: entries}
+	ev := Delivered{Entries: entries, Recipients: recipients}
 	if err := d.Project.Handle(ctx, ev); err != nil {
 		d.withdraw(ctx, entries)
 		return Message{}, fmt.Errorf("list %s: %w", c.ID, err)

@@ -1,6 +1,7 @@
 package mailbox
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -18,16 +19,41 @@ const (
 const postmaster = "postmaster"
 
 // A Directory says who receives mail for an address, and makes and removes
-// accounts and aliases. Addresses keeps the rows; the rules are here.
+// accounts, aliases and temporary addresses. Addresses keeps the rows; the rules are
+// here. All domains are in canonical form.
 type Directory struct {
-	Addresses Addresses
-	Domains   []string         // the local domains in canonical form; the first is the default
-	Recent    *RecentRoutes    // nil: every route is read when it is asked for
-	Now       func() time.Time // nil means time.Now
+	Addresses   Addresses
+	Domains     []string // of accounts and aliases; the first is the default
+	TempDomains []string // of temporary addresses; the first is the default
+
+	// TextDomain is where every user of the text service has an address, made by
+	// TextAddress, without a row of its own. Empty: there is no such service.
+	TextDomain string
+	TextSecret string        // the password hash of all of them; empty: nobody can log in
+	TextLife   time.Duration // of mail to one of them; 0: a minute
+
+	Recent *RecentRoutes    // nil: every route is read when it is asked for
+	Now    func() time.Time // nil means time.Now
 }
 
+// textLife is how long mail to a user of the text service is kept unless it is said.
+const textLife = time.Minute
+
 // IsLocal reports whether mail for the domain is delivered here.
-func (d *Directory) IsLocal(domain string) bool { return slices.Contains(d.Domains, domain) }
+func (d *Directory) IsLocal(domain string) bool {
+	return slices.Contains(d.Domains, domain) || slices.Contains(d.TempDomains, domain) || d.isText(domain)
+}
+
+// isText reports whether the domain is that of the text service, which has no rows.
+func (d *Directory) isText(domain string) bool { return d.TextDomain != "" && domain == d.TextDomain }
+
+// noText fails where an address belongs to the text service: nobody makes or changes it.
+func (d *Directory) noText(a Address) error {
+	if d.isText(a.Domain) {
+		return fmt.Errorf("%s belongs to the text service: %w", a, ErrNotLocal)
+	}
+	return nil
+}
 
 // Postmaster is who receives mail for the postmaster of a domain that has none
 // of its own. Such mail is never refused (RFC 5321, section 4.5.1).
@@ -37,8 +63,10 @@ func (d *Directory) Postmaster() Address {
 
 // Resolve follows an address to its maildrops: the address itself, else the
 // address without its detail (fred+lists), else postmaster, else the catch-all of
-// the domain. It fails with ErrNotLocal, with ErrNotFound where nobody is there,
-// and with ErrUnavailable where that cannot be told.
+// the domain. In the domain of the text service, an address leads to its own user,
+// and mail for it expires TextLife from now. It fails with ErrNotLocal, with
+// ErrNotFound where nobody is there, and with ErrUnavailable where that cannot be
+// told.
 func (d *Directory) Resolve(ctx context.Context, a Address) ([]Recipient, error) {
 	if !d.IsLocal(a.Domain) {
 		return nil, fmt.Errorf("%s: %w", a, ErrNotLocal)
@@ -89,7 +117,11 @@ func (r *resolution) follow(ctx context.Context, a Address, depth int) error {
 	}
 	r.seen[a] = true
 	if route.Kind != Alias {
-		r.found = append(r.found, Recipient{Address: a, Maildrop: route.Maildrop, Expires: route.Expires})
+		expires := route.Expires
+		if r.directory.isText(a.Domain) {
+			expires = r.directory.now().Add(cmp.Or(r.directory.TextLife, textLife))
+		}
+		r.found = append(r.found, Recipient{Address: a, Maildrop: route.Maildrop, Expires: expires})
 		return nil
 	}
 	if depth >= maxAliasDepth {
@@ -108,15 +140,7 @@ func (r *resolution) follow(ctx context.Context, a Address, depth int) error {
 
 // route finds the live row that answers for a, and its address.
 func (d *Directory) route(ctx context.Context, a Address) (Address, Route, error) {
-	candidates := []Address{a}
-	if base, ok := a.Base(); ok {
-		candidates = append(candidates, base)
-	}
-	if last := candidates[len(candidates)-1]; last.Local == postmaster && last != d.Postmaster() {
-		candidates = append(candidates, d.Postmaster())
-	}
-	candidates = append(candidates, Address{Domain: a.Domain})
-	for _, c := range candidates {
+	for _, c := range d.candidates(a) {
 		if route, ok := d.Recall(c); ok {
 			return c, route, nil
 		}
@@ -128,8 +152,31 @@ func (d *Directory) route(ctx context.Context, a Address) (Address, Route, error
 	return a, Route{}, fmt.Errorf("%s: %w", a, ErrNotFound)
 }
 
-// Lookup is the live route of exactly this address, or ErrNotFound.
+// candidates are the addresses that may answer for a, in order.
+func (d *Directory) candidates(a Address) []Address {
+	base, detailed := a.Base()
+	if d.isText(a.Domain) {
+		if base.Local == postmaster {
+			return []Address{d.Postmaster()}
+		}
+		return []Address{a} // a detail is part of the user's name
+	}
+	candidates := []Address{a}
+	if detailed {
+		candidates = append(candidates, base)
+	}
+	if base.Local == postmaster && base != d.Postmaster() {
+		candidates = append(candidates, d.Postmaster())
+	}
+	return append(candidates, Address{Domain: a.Domain})
+}
+
+// Lookup is the live route of exactly this address, or ErrNotFound. The route of a
+// user of the text service is always the same, and without an end.
 func (d *Directory) Lookup(ctx context.Context, a Address) (Route, error) {
+	if d.isText(a.Domain) {
+		return d.textRoute(a)
+	}
 	mark := d.Recent.mark()
 	route, err := d.Addresses.Lookup(ctx, a)
 	if err != nil {
@@ -141,6 +188,14 @@ func (d *Directory) Lookup(ctx context.Context, a Address) (Route, error) {
 	}
 	d.Recent.remember(a, route, mark, now)
 	return route, nil
+}
+
+// textRoute is the route of a user of the text service.
+func (d *Directory) textRoute(a Address) (Route, error) {
+	if _, ok := TextUser(a); !ok {
+		return Route{}, fmt.Errorf("%s is no user of the text service: %w", a, ErrNotFound)
+	}
+	return Route{Kind: Temporary, Life: 1, Maildrop: TemporaryMaildropOf(a, 1), Secret: d.TextSecret}, nil
 }
 
 // Recall is the live route that exactly this address had a short while ago, if that
@@ -155,13 +210,18 @@ func (d *Directory) put(ctx context.Context, a Address, r Route) error {
 
 // Create gives an address a route of the kind, targets, secret and expiry in r;
 // life, maildrop and time of creation are filled in and returned. It fails with
-// ErrExists where the address is live, and with ErrNotLocal. Two nodes that
+// ErrExists where the address is live, and with ErrNotLocal where the domain is not
+// one of those for the kind. Two nodes that
 // create an address at once both succeed and agree on the maildrop; which
 // secret holds is decided by the last write. Where routes are remembered, it takes
 // some seconds to create an address again that was removed a moment ago.
 func (d *Directory) Create(ctx context.Context, a Address, r Route) (Route, error) {
-	if !d.IsLocal(a.Domain) {
-		return Route{}, fmt.Errorf("%s: %w", a, ErrNotLocal)
+	domains := d.Domains
+	if r.Kind == Temporary {
+		domains = d.TempDomains
+	}
+	if !slices.Contains(domains, a.Domain) || d.isText(a.Domain) {
+		return Route{}, fmt.Errorf("%s, %s: %w", a, r.Kind, ErrNotLocal)
 	}
 	old, err := d.Addresses.Lookup(ctx, a)
 	if err != nil && !errors.Is(err, ErrNotFound) {
@@ -186,8 +246,12 @@ func (d *Directory) Create(ctx context.Context, a Address, r Route) (Route, erro
 	return r, d.put(ctx, a, r)
 }
 
-// SetSecret changes the password hash of an account or temporary address.
+// SetSecret changes the password hash of an account or temporary address. It fails
+// with ErrNotFound, and with ErrNotLocal in the domain of the text service.
 func (d *Directory) SetSecret(ctx context.Context, a Address, secret string) error {
+	if err := d.noText(a); err != nil {
+		return err
+	}
 	route, err := d.Lookup(ctx, a)
 	if err != nil {
 		return err
@@ -203,6 +267,9 @@ func (d *Directory) SetSecret(ctx context.Context, a Address, secret string) err
 // at which mail for it is refused. It fails with ErrNotFound, and with ErrExists
 // where the address is something else.
 func (d *Directory) SetTargets(ctx context.Context, a Address, targets []Address) (Route, error) {
+	if err := d.noText(a); err != nil {
+		return Route{}, err
+	}
 	route, err := d.Lookup(ctx, a)
 	if err != nil {
 		return Route{}, err
@@ -216,8 +283,12 @@ func (d *Directory) SetTargets(ctx context.Context, a Address, targets []Address
 
 // Remove makes an address vacant. Its maildrop can no longer be reached, and
 // whoever creates the address next gets an empty one. Servers that remember the route
-// accept mail for it a little longer. It fails with ErrNotFound.
+// accept mail for it a little longer. It fails with ErrNotFound, and with ErrNotLocal
+// in the domain of the text service.
 func (d *Directory) Remove(ctx context.Context, a Address) error {
+	if err := d.noText(a); err != nil {
+		return err
+	}
 	route, err := d.Lookup(ctx, a)
 	if err != nil {
 		return err

@@ -26,9 +26,11 @@ type site struct {
 func newSite(t *testing.T, plan mailboxtest.Plan) *site {
 	s := &site{T: t, now: noon, stores: mailboxtest.Faulty(mailboxtest.Memory(), plan)}
 	s.Directory = mailbox.Directory{
-		Addresses: s.stores.Addresses,
-		Domains:   []string{"example.org", "example.com"},
-		Now:       func() time.Time { return s.now },
+		Addresses:   s.stores.Addresses,
+		Domains:     []string{"example.org", "example.com"},
+		TempDomains: []string{"temp.example.org", "example.org"},
+		TextDomain:  "text.example.org",
+		Now:         func() time.Time { return s.now },
 	}
 	return s
 }
@@ -131,6 +133,38 @@ func TestAnAddressOfAnotherDomainCannotBeCreated(t *testing.T) {
 	}
 	if calls := s.stores.Calls(); len(calls) != 0 {
 		t.Errorf("the store was asked: %v", calls)
+	}
+}
+
+func TestEachKindOfAddressHasItsDomains(t *testing.T) {
+	s := newSite(t, mailboxtest.Never)
+	for text, kinds := range map[string][]mailbox.Kind{
+		"fred@example.com":      {mailbox.Temporary},
+		"fred@temp.example.org": {mailbox.Account, mailbox.Alias},
+		"@temp.example.org":     {mailbox.Account, mailbox.Alias},
+		"fred@text.example.org": {mailbox.Account, mailbox.Alias, mailbox.Temporary},
+	} {
+		for _, kind := range kinds {
+			if _, err := s.Create(t.Context(), addr(t, text), mailbox.Route{Kind: kind}); !errors.Is(err, mailbox.ErrNotLocal) {
+				t.Errorf("create %s as %s: %v; want ErrNotLocal", text, kind, err)
+			}
+		}
+	}
+	if calls := s.stores.Calls(); len(calls) != 0 {
+		t.Errorf("the store was asked: %v", calls)
+	}
+	r := s.create("fred@temp.example.org", mailbox.Route{Kind: mailbox.Temporary, Expires: noon.Add(time.Hour)})
+	if want := mailbox.TemporaryMaildropOf(addr(t, "fred@temp.example.org"), 1); r.Maildrop != want {
+		t.Errorf("the maildrop is %s; want %s", r.Maildrop, want)
+	}
+	for _, domain := range []string{"example.org", "example.com", "temp.example.org", "text.example.org"} {
+		if !s.IsLocal(domain) {
+			t.Errorf("%s is not local", domain)
+		}
+	}
+	s.TextDomain = ""
+	if s.IsLocal("text.example.org") || s.IsLocal("") {
+		t.Error("there is a text service without a domain")
 	}
 }
 
@@ -323,7 +357,10 @@ func TestMailForPostmasterIsNeverRefused(t *testing.T) {
 			t.Errorf("%s leads to %v, %v; want the maildrop of life %d of the first domain's postmaster", text, r, err, life)
 		}
 	}
-	every := []string{"postmaster@example.org", "Postmaster@example.com", "postmaster+x@example.com"}
+	every := []string{
+		"postmaster@example.org", "Postmaster@example.com", "postmaster+x@example.com",
+		"postmaster@temp.example.org", "postmaster@text.example.org", "postmaster+x@text.example.org",
+	}
 	for _, text := range every {
 		lifeTold(text, 1)
 	}

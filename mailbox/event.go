@@ -14,7 +14,10 @@ type Event interface{ event() }
 type (
 	// Delivered says that the content of a message is committed, for these maildrops.
 	// The delivery listener fills in the places.
-	Delivered struct{ Entries []Entry }
+	Delivered struct {
+		Entries    []Entry
+		Recipients []Recipient // whose maildrops they are, in the same order
+	}
 
 	// Expunged says that messages were removed from a maildrop, by QUIT or otherwise.
 	Expunged struct {

@@ -20,9 +20,10 @@ func twoServers(t *testing.T) (a, b *site) {
 	server := func() *site {
 		s := &site{T: t}
 		s.Directory = mailbox.Directory{
-			Addresses: stores.Addresses,
-			Domains:   []string{"example.org"},
-			Recent:    mailbox.NewRecentRoutes(recent),
+			Addresses:   stores.Addresses,
+			Domains:     []string{"example.org"},
+			TempDomains: []string{"example.org"},
+			Recent:      mailbox.NewRecentRoutes(recent),
 		}
 		return s
 	}

@@ -66,6 +66,12 @@ type Maildrops interface {
 	// does not depend on how many messages were removed before. The caller must
 	// not change the slice.
 	List(ctx context.Context, drop MaildropID) ([]Message, error)
+
+	// Newest returns the newest n messages of the listing whose ids are below before,
+	// newest first; the zero id is no bound. There need not be a message with the
+	// id, so that a page that ended with it can be followed by the next when it has
+	// been removed. The caller may change the slice.
+	Newest(ctx context.Context, drop MaildropID, before MessageID, n int) ([]Message, error)
 }
 
 // A Kind says what an address leads to.

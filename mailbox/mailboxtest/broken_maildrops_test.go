@@ -281,4 +281,103 @@ var brokenMaildrops = map[string]broken{
 			return list
 		})
 	}, []string{"Maildrops/a message that expires later is listed", "Model"}},
+
+	"has the newest last": {func(s *mailboxtest.Stores) {
+		looks(s, func(ctx context.Context, inner mailbox.Maildrops, drop mailbox.MaildropID, before mailbox.MessageID, n int) ([]mailbox.Message, error) {
+			newest, err := inner.Newest(ctx, drop, before, n)
+			slices.Reverse(newest)
+			return newest, err
+		})
+	}, []string{"Maildrops/the newest come first, as many as asked for", "Model"}},
+
+	"has the oldest for the newest": {func(s *mailboxtest.Stores) {
+		looks(s, func(ctx context.Context, inner mailbox.Maildrops, drop mailbox.MaildropID, before mailbox.MessageID, n int) ([]mailbox.Message, error) {
+			all, err := inner.Newest(ctx, drop, before, 1<<20)
+			return all[max(0, len(all)-max(0, n)):], err
+		})
+	}, []string{"Maildrops/the newest come first, as many as asked for", "Model"}},
+
+	"has all for the newest": {func(s *mailboxtest.Stores) {
+		looks(s, func(ctx context.Context, inner mailbox.Maildrops, drop mailbox.MaildropID, before mailbox.MessageID, _ int) ([]mailbox.Message, error) {
+			return inner.Newest(ctx, drop, before, 1<<20)
+		})
+	}, []string{"Maildrops/the newest come first, as many as asked for", "Maildrops/thousands of messages are seen page by page", "Model"}},
+
+	"has the bound among the newest": {func(s *mailboxtest.Stores) {
+		looks(s, func(ctx context.Context, inner mailbox.Maildrops, drop mailbox.MaildropID, before mailbox.MessageID, n int) ([]mailbox.Message, error) {
+			all, err := inner.Newest(ctx, drop, mailbox.MessageID{}, 1<<20)
+			all = slices.DeleteFunc(all, func(m mailbox.Message) bool { return !before.IsZero() && m.ID.Compare(before) > 0 })
+			return all[:min(len(all), max(0, n))], err
+		})
+	}, []string{"Maildrops/the newest before a bound are below it", "Maildrops/thousands of messages are seen page by page", "Model"}},
+
+	"loses its place when the bound is removed": {func(s *mailboxtest.Stores) {
+		looks(s, func(ctx context.Context, inner mailbox.Maildrops, drop mailbox.MaildropID, before mailbox.MessageID, n int) ([]mailbox.Message, error) {
+			if list, err := inner.List(ctx, drop); err != nil || !before.IsZero() && !has(list, mailbox.Message{ID: before}) {
+				return nil, err
+			}
+			return inner.Newest(ctx, drop, before, n)
+		})
+	}, []string{"Maildrops/a bound need not be listed"}},
+
+	"bounds the newest by time": {func(s *mailboxtest.Stores) {
+		looks(s, func(ctx context.Context, inner mailbox.Maildrops, drop mailbox.MaildropID, before mailbox.MessageID, n int) ([]mailbox.Message, error) {
+			all, err := inner.Newest(ctx, drop, mailbox.MessageID{}, 1<<20)
+			all = slices.DeleteFunc(all, func(m mailbox.Message) bool { return !before.IsZero() && !m.ID.Time().Before(before.Time()) })
+			return all[:min(len(all), max(0, n))], err
+		})
+	}, []string{"Maildrops/messages of one time are in the order of signed octets", "Model"}},
+
+	"counts the expired among the newest": {func(s *mailboxtest.Stores) {
+		inner := s.Maildrops
+		var expired sync.Map
+		add := maildrops{inner, func(ctx context.Context, entries []mailbox.Entry) error {
+			for _, e := range entries {
+				if !e.Message.Expires.IsZero() {
+					expired.Store(e.Message.ID, e.Message.Expires)
+				}
+			}
+			return inner.Add(ctx, entries)
+		}, nil, nil}
+		s.Maildrops = newests{add, func(ctx context.Context, _ mailbox.Maildrops, drop mailbox.MaildropID, before mailbox.MessageID, n int) ([]mailbox.Message, error) {
+			for _, at := range expired.Range {
+				if !time.Now().Before(at.(time.Time)) {
+					n--
+				}
+			}
+			return inner.Newest(ctx, drop, before, n)
+		}}
+	}, []string{"Maildrops/a message that has expired is left out", "Model"}},
+
+	"shares the newest with its callers": {func(s *mailboxtest.Stores) {
+		var mu sync.Mutex
+		given := make(map[mailbox.MaildropID][]mailbox.Message)
+		looks(s, func(ctx context.Context, inner mailbox.Maildrops, drop mailbox.MaildropID, before mailbox.MessageID, n int) ([]mailbox.Message, error) {
+			newest, err := inner.Newest(ctx, drop, before, n)
+			mu.Lock()
+			defer mu.Unlock()
+			if len(given[drop]) == len(newest) {
+				return given[drop], err
+			}
+			given[drop] = newest
+			return newest, err
+		})
+	}, []string{"Maildrops/the newest belong to the caller"}},
+
+	"looks at the newest behind": {func(s *mailboxtest.Stores) {
+		var mu sync.Mutex
+		seen := make(map[mailbox.MaildropID]int)
+		looks(s, func(ctx context.Context, inner mailbox.Maildrops, drop mailbox.MaildropID, before mailbox.MessageID, n int) ([]mailbox.Message, error) {
+			mu.Lock()
+			defer mu.Unlock()
+			all, err := inner.Newest(ctx, drop, mailbox.MessageID{}, 1<<20)
+			late := len(all) > seen[drop]
+			seen[drop] = len(all)
+			newest, err2 := inner.Newest(ctx, drop, before, n)
+			if late && len(newest) > 0 {
+				newest = newest[1:]
+			}
+			return newest, errors.Join(err, err2)
+		})
+	}, []string{"Maildrops/what was added is in the next list", "Model"}},
 }

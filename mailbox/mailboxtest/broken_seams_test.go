@@ -105,6 +105,21 @@ func (s maildrops) List(ctx context.Context, drop mailbox.MaildropID) ([]mailbox
 	return s.list(ctx, drop)
 }
 
+// newests changes what Newest gives.
+type newests struct {
+	mailbox.Maildrops
+	newest func(ctx context.Context, inner mailbox.Maildrops, drop mailbox.MaildropID, before mailbox.MessageID, n int) ([]mailbox.Message, error)
+}
+
+func (s newests) Newest(ctx context.Context, drop mailbox.MaildropID, before mailbox.MessageID, n int) ([]mailbox.Message, error) {
+	return s.newest(ctx, s.Maildrops, drop, before, n)
+}
+
+// looks replaces Newest.
+func looks(s *mailboxtest.Stores, newest func(context.Context, mailbox.Maildrops, mailbox.MaildropID, mailbox.MessageID, int) ([]mailbox.Message, error)) {
+	s.Maildrops = newests{s.Maildrops, newest}
+}
+
 // adds replaces Add.
 func adds(s *mailboxtest.Stores, add func(context.Context, mailbox.Maildrops, []mailbox.Entry) error) {
 	inner := s.Maildrops
@@ -273,6 +288,11 @@ func (s *forgetful) List(ctx context.Context, drop mailbox.MaildropID) ([]mailbo
 	list = slices.DeleteFunc(list, func(m mailbox.Message) bool { return !m.Expires.IsZero() && !now.Before(m.Expires) })
 	slices.SortFunc(list, func(a, b mailbox.Message) int { return a.ID.Compare(b.ID) })
 	return list, ctx.Err()
+}
+
+func (s *forgetful) Newest(ctx context.Context, drop mailbox.MaildropID, before mailbox.MessageID, n int) ([]mailbox.Message, error) {
+	list, err := s.List(ctx, drop)
+	return mailbox.Newest(list, before, n), err
 }
 
 // untilReleased is a reader that takes a release for the end.

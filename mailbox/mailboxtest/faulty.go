@@ -254,6 +254,17 @@ func (s faultyMaildrops) List(ctx context.Context, drop mailbox.MaildropID) (lis
 	return list, nil
 }
 
+func (s faultyMaildrops) Newest(ctx context.Context, drop mailbox.MaildropID, before mailbox.MessageID, n int) (newest []mailbox.Message, err error) {
+	err = s.call(ctx, "Maildrops.Newest", func(ctx context.Context) (err error) {
+		newest, err = s.store.Newest(ctx, drop, before, n)
+		return err
+	}, nothing)
+	if err != nil {
+		return nil, err
+	}
+	return newest, nil
+}
+
 type faultyAddresses struct {
 	*FaultyStores
 	store mailbox.Addresses

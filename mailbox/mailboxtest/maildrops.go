@@ -2,6 +2,7 @@ package mailboxtest
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -33,6 +34,11 @@ func (o Options) Maildrops(t *testing.T, open func(t *testing.T) mailbox.Maildro
 	t.Run("writers at the same time each see what they wrote", s.writersSeeTheirOwn)
 	t.Run("additions and removals at the same time end removed", s.raced)
 	t.Run("a list does not change under its holder", s.frozen)
+	t.Run("the newest come first, as many as asked for", s.newestFirst)
+	t.Run("the newest before a bound are below it", s.newestBefore)
+	t.Run("a bound need not be listed", s.newestBeforeRemoved)
+	t.Run("the newest belong to the caller", s.newestOwned)
+	t.Run("thousands of messages are seen page by page", s.pages)
 	t.Run("an ended context fails", s.ended)
 	t.Run("a message that expires later is listed", s.expiresLater)
 	t.Run("a message that has expired is left out", s.expired)
@@ -102,6 +108,10 @@ func (s maildropsSuite) orderedAtOneTime(t *testing.T) {
 		s.add(t, entries(drop, messages[i])...)
 	}
 	s.lists(t, drop, messages...)
+	for i, m := range messages {
+		s.sees(t, drop, m.ID, len(messages), messages[:i]...)
+		s.sees(t, drop, m.ID, 2, messages[max(0, i-2):i]...)
+	}
 	s.remove(t, drop, messages[:16]...)
 	s.lists(t, drop, messages[16:]...)
 }
@@ -388,6 +398,82 @@ func (s maildropsSuite) frozen(t *testing.T) {
 	s.lists(t, drop, messages[0], messages[5], messages[6], messages[7])
 }
 
+func (s maildropsSuite) newestFirst(t *testing.T) {
+	drop, messages := newDrop(), newMessages(10)
+	s.sees(t, drop, mailbox.MessageID{}, 5)
+	for _, i := range rand.Perm(len(messages)) {
+		s.add(t, entries(drop, messages[i])...)
+	}
+	for n := range len(messages) + 1 {
+		s.sees(t, drop, mailbox.MessageID{}, n, messages[len(messages)-n:]...)
+	}
+	s.sees(t, drop, mailbox.MessageID{}, math.MaxInt, messages...)
+	s.sees(t, drop, mailbox.MessageID{}, -1)
+	s.remove(t, drop, messages[9], messages[7])
+	s.sees(t, drop, mailbox.MessageID{}, 3, messages[5], messages[6], messages[8])
+}
+
+func (s maildropsSuite) newestBefore(t *testing.T) {
+	drop, before, messages, later := newDrop(), newMessages(1)[0], newMessages(8), newMessages(1)[0]
+	s.add(t, entries(drop, messages...)...)
+	for i, m := range messages {
+		s.sees(t, drop, m.ID, 3, messages[max(0, i-3):i]...)
+		s.sees(t, drop, m.ID, 0)
+	}
+	s.sees(t, drop, before.ID, 3)
+	s.sees(t, drop, later.ID, 3, messages[5:]...)
+}
+
+func (s maildropsSuite) newestBeforeRemoved(t *testing.T) {
+	drop, messages := newDrop(), newMessages(7)
+	s.add(t, entries(drop, append(messages[:3:3], messages[4:]...)...)...) // one is never listed
+	s.sees(t, drop, messages[3].ID, 2, messages[1], messages[2])
+	s.remove(t, drop, messages[5], messages[1])
+	s.sees(t, drop, messages[5].ID, 2, messages[2], messages[4])
+	s.sees(t, drop, messages[1].ID, 2, messages[0])
+}
+
+func (s maildropsSuite) newestOwned(t *testing.T) {
+	drop, messages := newDrop(), newMessages(4)
+	s.add(t, entries(drop, messages...)...)
+	s.list(t, drop) // a store may have it in memory from now on
+	for range 2 {
+		newest, err := s.store.Newest(t.Context(), drop, mailbox.MessageID{}, 4)
+		if err != nil {
+			t.Fatalf("Newest: %v", err)
+		}
+		clear(newest)
+	}
+	s.lists(t, drop, messages...)
+}
+
+func (s maildropsSuite) pages(t *testing.T) {
+	drop, messages := newTemporaryDrop(), newMessages(s.Many)
+	for i := range messages {
+		messages[i].Expires = time.Now().Add(time.Hour).Truncate(time.Second)
+	}
+	for batch := range slices.Chunk(messages, 100) {
+		s.add(t, entries(drop, batch...)...)
+	}
+	var kept []mailbox.Message
+	var gone []mailbox.Message
+	for i, m := range messages {
+		if i%7 == 0 {
+			gone = append(gone, m)
+		} else {
+			kept = append(kept, m)
+		}
+	}
+	s.remove(t, drop, gone...)
+	bound := mailbox.MessageID{}
+	for end := len(kept); end > 0; end -= 90 {
+		page := kept[max(0, end-90):end]
+		s.sees(t, drop, bound, 90, page...)
+		bound = page[0].ID
+	}
+	s.sees(t, drop, bound, 90)
+}
+
 func (s maildropsSuite) ended(t *testing.T) {
 	drop, messages := newDrop(), newMessages(2)
 	e := entries(drop, messages...)
@@ -400,6 +486,9 @@ func (s maildropsSuite) ended(t *testing.T) {
 	}
 	if list, err := s.store.List(ended(t), drop); err == nil {
 		t.Errorf("List = %v with a context that had ended; want an error", list)
+	}
+	if newest, err := s.store.Newest(ended(t), drop, mailbox.MessageID{}, 1); err == nil {
+		t.Errorf("Newest = %v with a context that had ended; want an error", newest)
 	}
 	s.remove(t, drop, messages[1])
 	s.lists(t, drop, messages[0])
@@ -446,6 +535,10 @@ func (s maildropsSuite) expires(t *testing.T) {
 		if err != nil || !sameMessages(list, []mailbox.Message{messages[0], messages[2]}) {
 			return fmt.Errorf("listed are %v, %s; want the two that do not expire", list, outcome(err))
 		}
+		newest, err := s.store.Newest(t.Context(), drop, mailbox.MessageID{}, 2)
+		if err != nil || !sameMessages(newest, []mailbox.Message{messages[2], messages[0]}) {
+			return fmt.Errorf("the newest are %v, %s; want the two that do not expire", newest, outcome(err))
+		}
 		return nil
 	})
 	if time.Now().Before(messages[1].Expires.Add(-time.Second)) {
@@ -489,11 +582,28 @@ func (s maildropsSuite) nth(t *testing.T, drop mailbox.MaildropID, i int) mailbo
 	return list[i]
 }
 
-// lists checks that the maildrop has these messages in this order.
+// lists checks that the maildrop has these messages in this order. What is newest is
+// asked for first: then a store may not have the listing in memory yet.
 func (s maildropsSuite) lists(t *testing.T, drop mailbox.MaildropID, want ...mailbox.Message) {
 	t.Helper()
+	s.sees(t, drop, mailbox.MessageID{}, len(want)+1, want...)
 	if got := s.list(t, drop); !sameMessages(got, want) {
 		t.Fatalf("listed are %v; want %v", shorten(got), shorten(want))
+	}
+	s.sees(t, drop, mailbox.MessageID{}, 3, want[max(0, len(want)-3):]...)
+}
+
+// sees checks that the newest before a bound are these, the last of them first.
+func (s maildropsSuite) sees(t *testing.T, drop mailbox.MaildropID, before mailbox.MessageID, n int, want ...mailbox.Message) {
+	t.Helper()
+	got, err := s.store.Newest(t.Context(), drop, before, n)
+	if err != nil {
+		t.Fatalf("Newest: %v", err)
+	}
+	want = slices.Clone(want)
+	slices.Reverse(want)
+	if !sameMessages(got, want) {
+		t.Fatalf("the newest %d are %v; want %v", n, shorten(got), shorten(want))
 	}
 }
 

@@ -159,6 +159,11 @@ func (s *memoryMaildrops) List(ctx context.Context, drop mailbox.MaildropID) ([]
 	return list, nil
 }
 
+func (s *memoryMaildrops) Newest(ctx context.Context, drop mailbox.MaildropID, before mailbox.MessageID, n int) ([]mailbox.Message, error) {
+	list, err := s.List(ctx, drop)
+	return mailbox.Newest(list, before, n), err
+}
+
 type memoryAddresses struct {
 	mu     sync.Mutex
 	routes map[mailbox.Address]mailbox.Route

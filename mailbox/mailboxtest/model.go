@@ -432,11 +432,29 @@ func (m *model) checkLists() {
 		if got, want := m.list(drop), m.want(drop); !sameMessages(got, want) {
 			m.Fatalf("maildrop %d lists %v; want %v", i, m.named(got), m.named(want))
 		}
+		m.checkNewest(i, drop)
 	}
 	for _, s := range m.sessions {
 		if !slices.Equal(s.list, s.before) {
 			m.Fatalf("the list that a session holds has become %v; it was %v", m.named(s.list), m.named(s.before))
 		}
+	}
+}
+
+// checkNewest looks at the newest before some message, listed or not, or of all.
+func (m *model) checkNewest(i int, drop mailbox.MaildropID) {
+	var before mailbox.MessageID
+	if rapid.Bool().Draw(m.T, "bounded") {
+		before = m.anyMessage().id
+	}
+	n := rapid.IntRange(0, len(m.messages)).Draw(m.T, "newest")
+	got, err := m.stores.Maildrops.Newest(m.Context(), drop, before, n)
+	if err != nil {
+		m.Logf("%v", err)
+		m.Fatalf("a look at the newest failed")
+	}
+	if want := mailbox.Newest(m.want(drop), before, n); !sameMessages(got, want) {
+		m.Fatalf("of maildrop %d the newest are %v; want %v", i, m.named(got), m.named(want))
 	}
 }
 
