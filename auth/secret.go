@@ -37,8 +37,8 @@ type secret interface {
 }
 
 // ValidHash reports whether s is a hash that [Check] understands and that stays
-// within the bounds: argon2id in PHC form with m up to 128 MiB, or bcrypt up to
-// cost 13. The error wraps [ErrHash] and says what is wrong, without the hash.
+// within the bounds: argon2id in PHC form with m up to 128 MiB, bcrypt up to cost 13,
+// or what [HashToken] makes. The error wraps [ErrHash] and says what is wrong, without the hash.
 func ValidHash(s string) error {
 	_, err := parseSecret(s)
 	return err
@@ -61,6 +61,8 @@ func parseSecret(s string) (secret, error) {
 		return parseArgon(s)
 	case strings.HasPrefix(s, "$2a$"), strings.HasPrefix(s, "$2b$"), strings.HasPrefix(s, "$2y$"):
 		return parseBcrypt(s)
+	case strings.HasPrefix(s, tokenPrefix):
+		return parseToken(s)
 	}
 	return nil, fmt.Errorf("%w: neither $argon2id$ nor bcrypt ($2a$, $2b$, $2y$)", ErrHash)
 }
