@@ -24,6 +24,7 @@ var allowed = map[string][]string{
 	"internal/session": {},
 	"internal/network": {},
 	"letter":           {},
+	"textman":          {"mailbox", "letter"},
 	"pop3":             {"mailbox", "auth", "internal/dotline", "internal/network", "internal/session"},
 	"smtp":             {"mailbox", "auth", "internal/dotline", "internal/network", "internal/session"},
 	"rest":             {"mailbox", "auth", "internal/session"},
