@@ -27,10 +27,12 @@ var allowed = map[string][]string{
 	"textman":          {"mailbox", "letter"},
 	"pop3":             {"mailbox", "auth", "internal/dotline", "internal/network", "internal/session"},
 	"smtp":             {"mailbox", "auth", "internal/dotline", "internal/network", "internal/session"},
-	"rest":             {"mailbox", "auth", "internal/session"},
+	"rest":             {"mailbox", "auth", "temporary", "textman", "letter", "internal/dotline", "internal/network", "internal/session"},
+	"temporary":        {"mailbox", "auth"},
 	"embedded":         {"mailbox"},
 	"schema":           {"internal/cql"},
-	"app":              {"mailbox", "auth", "pop3", "smtp", "rest", "embedded", "cassandra", "schema"},
+	"web":              {},
+	"app":              {"mailbox", "auth", "pop3", "smtp", "rest", "temporary", "textman", "embedded", "cassandra", "schema", "internal/network"},
 	"cmd/restante":     {"app", "rest"},
 
 	"mailbox/mailboxtest":     {"mailbox"},
@@ -47,6 +49,7 @@ var onlyHere = map[string]string{
 	"github.com/emersion/go-smtp":    "smtp",
 	"github.com/danielgtaylor/huma/": "rest",
 	"github.com/alecthomas/kong":     "cmd/restante perf cassandra/bare",
+	"github.com/maypok86/otter/":     "temporary",
 }
 
 // domainMay is all that the domain imports from outside the standard library.
