@@ -63,9 +63,10 @@ const (
 	smallContent = 8 << 10
 	// maxWriting is how many parts of one content are on their way at once.
 	maxWriting = 4
-	// writingRoom is for parts of all contents that are on their way, in octets.
-	// The driver takes as much again for its frames.
-	writingRoom = 16 << 20
+	// writingRoom is for parts of all contents that are on their way, in octets: 32
+	// parts keep a cluster busy, and a node that runs on little answers in time. The
+	// driver takes as much again for its frames.
+	writingRoom = 4 << 20
 	// undoTimeout is how long it may take to remove what was not completed.
 	undoTimeout = 3 * time.Second
 	// temporaryGrace is how much longer than its message a temporary content
