@@ -49,7 +49,6 @@ var onlyHere = map[string]string{
 	"github.com/emersion/go-smtp":    "smtp",
 	"github.com/danielgtaylor/huma/": "rest",
 	"github.com/alecthomas/kong":     "cmd/restante perf cassandra/bare",
-	"github.com/maypok86/otter/":     "temporary",
 }
 
 // domainMay is all that the domain imports from outside the standard library.

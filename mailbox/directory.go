@@ -209,7 +209,8 @@ func (d *Directory) put(ctx context.Context, a Address, r Route) error {
 }
 
 // Create gives an address a route of the kind, targets, secret and expiry in r;
-// life, maildrop and time of creation are filled in and returned. It fails with
+// life and maildrop are filled in and returned, and the time of creation unless r has
+// one. It fails with
 // ErrExists where the address is live, and with ErrNotLocal where the domain is not
 // one of those for the kind. Two nodes that
 // create an address at once both succeed and agree on the maildrop; which
@@ -236,7 +237,9 @@ func (d *Directory) Create(ctx context.Context, a Address, r Route) (Route, erro
 		}
 	}
 	r.Life = old.Life + 1
-	r.Created = d.now().UTC().Truncate(time.Millisecond)
+	if r.Created.IsZero() {
+		r.Created = d.now().UTC().Truncate(time.Millisecond)
+	}
 	switch r.Kind {
 	case Account:
 		r.Maildrop = MaildropOf(a, r.Life)
