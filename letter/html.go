@@ -22,7 +22,7 @@ import (
 func sanitize(s string, max int) (safe string, cids []string, cut bool) {
 	w := &writer{max: max, dropped: map[string]int{}}
 	w.document(s)
-	safe = gate.Sanitize(w.out.String())
+	safe = strings.TrimSpace(gate.Sanitize(w.out.String()))
 	return safe, w.cids, w.cut
 }
 

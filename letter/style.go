@@ -24,7 +24,7 @@ var properties = set(`background background-color border border-bottom
 
 // declarations is what style makes, seen more coarsely: nothing with brackets
 // but colours.
-var declarations = regexp.MustCompile(`^([a-z-]+: ([a-zA-Z0-9#%.,/!' -]|rgba?\([0-9., %/]*\)|hsla?\([0-9., %/]*\))+(; |$))+$`)
+var declarations = regexp.MustCompile(`^([a-z-]+: ([a-zA-Z0-9#%.,/!' -]|(?i:rgba?|hsla?)\([0-9., %/]*\))+(; |$))+$`)
 
 const (
 	mostStyle        = 4096 // octets of a style attribute

@@ -48,8 +48,9 @@ type textWriter struct {
 
 // A target is where the link leads that began at that octet of the text.
 type target struct {
-	url string
-	at  int
+	url   string
+	at    int
+	image bool // it has one
 }
 
 func (t *textWriter) text(s string) {
@@ -105,6 +106,9 @@ func (t *textWriter) start(tag nethtml.Token) {
 		t.text("----")
 		t.apart(1)
 	case "img":
+		if n := len(t.links); n > 0 {
+			t.links[n-1].image = true
+		}
 		for _, a := range tag.Attr {
 			if a.Key == "alt" && a.Val != "" {
 				t.text("[" + a.Val + "]")
@@ -117,7 +121,7 @@ func (t *textWriter) start(tag nethtml.Token) {
 				url = a.Val
 			}
 		}
-		t.links = append(t.links, target{url, t.out.Len()})
+		t.links = append(t.links, target{url: url, at: t.out.Len()})
 	case "li":
 		t.apart(1)
 		t.text("- ")
@@ -167,8 +171,8 @@ func (t *textWriter) link(to target) {
 	if to.url == "" || text == to.url || text == bare || "https://"+text == strings.TrimSuffix(bare, "/") {
 		return
 	}
-	if text == "" {
-		return // an image without a description
+	if text == "" && !to.image {
+		return
 	}
 	t.space = true
 	t.text("<" + to.url + ">")
