@@ -95,8 +95,8 @@ func send[I any](a *api, op huma.Operation, timeout time.Duration, begin func(co
 			}
 			for name, values := range out.header {
 				for i, v := range values {
-					if i == 0 {
-						to.SetHeader(name, v) // rather than beside one of the door
+					if i == 0 && name != "Vary" {
+						to.SetHeader(name, v) // in the place of one of the door
 					} else {
 						to.AppendHeader(name, v)
 					}

@@ -15,13 +15,13 @@ type door struct {
 	mux   *http.ServeMux
 	guard guard
 	log   *slog.Logger
-	count func(pattern string, status int, took time.Duration)
+	count count
 	limit func(pattern string) int64 // octets of a request
 	room  *room                      // for requests that are read; nil: not bounded
 
-	// astray answers a request that no operation is for, if it can. Allow are the
-	// methods that there are under the path, if any.
-	astray func(w http.ResponseWriter, r *http.Request, allow string) bool
+	// astray answers a request that no operation is for, if it can, and says as what
+	// it is counted. Allow are the methods that there are under the path, if any.
+	astray func(w http.ResponseWriter, r *http.Request, allow string) (route string, done bool)
 }
 
 // A guard looks at a request before anything else does. It may set headers of the
@@ -33,7 +33,7 @@ func (d *door) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	w := &response{ResponseWriter: rw}
 	r = withRequestID(r)
 	_, pattern := d.mux.Handler(r)
-	defer func() { d.count(pattern, w.status, time.Since(began)) }()
+	defer func() { d.count(r.Context(), pattern, w.status, time.Since(began)) }()
 	defer d.recover(w, r)
 
 	secure(w.Header())
@@ -43,7 +43,7 @@ func (d *door) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if pattern == "" {
-		d.refuse(w, r)
+		pattern = d.refuse(w, r)
 		return
 	}
 	leave, refusal := d.takeBody(w, r, pattern)
@@ -64,23 +64,26 @@ func secure(h http.Header) {
 	h.Set("Cache-Control", "no-store")
 }
 
-// refuse answers a request that no operation is for: 404, or 405 with the methods
-// that there are.
-func (d *door) refuse(w http.ResponseWriter, r *http.Request) {
+// refuse answers a request that no operation is for: as astray does, or 404, or 405
+// with the methods that there are. It returns as what the request is counted.
+func (d *door) refuse(w http.ResponseWriter, r *http.Request) (route string) {
 	probe := probe{header: make(http.Header)}
 	d.mux.ServeHTTP(&probe, r)
 	allow := ""
 	if probe.status == http.StatusMethodNotAllowed {
 		allow = probe.header.Get("Allow")
 	}
-	if d.astray != nil && d.astray(w, r, allow) {
-		return
+	if d.astray != nil {
+		if route, done := d.astray(w, r, allow); done {
+			return route
+		}
 	}
 	if allow != "" {
 		notAllowed(w, allow)
-		return
+		return ""
 	}
 	writeProblem(w, problem(http.StatusNotFound, "no-such-resource", "there is nothing under this path"))
+	return ""
 }
 
 // notAllowed answers a method that there is not (RFC 9110, section 15.5.6).
