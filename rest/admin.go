@@ -28,6 +28,10 @@ type AdminOptions struct {
 	Log        *slog.Logger
 	Registerer prometheus.Registerer // nil means no metrics
 	Version    string                // of the program, for the description
+
+	// Pages are documents by their paths, which everybody may read without the token.
+	// They have to hold nothing of the server: what they show, their scripts ask for.
+	Pages map[string]http.Handler
 }
 
 // Limits of a request, in octets, and of the time an operation may take.
@@ -45,8 +49,8 @@ type admin struct {
 }
 
 // Admin is the interface of operators. Everything needs the token as a bearer
-// token (RFC 6750), except /healthz and /readyz. It panics where the token is
-// empty, since that would let everybody in.
+// token (RFC 6750), except /healthz, /readyz and the pages. It panics where the
+// token is empty, since that would let everybody in.
 //
 // The handler bounds what it reads and the time of each write; the http.Server
 // around it has to bound the time of a request's header.
@@ -78,9 +82,14 @@ func Admin(o AdminOptions) http.Handler {
 	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
 	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
 	mux.HandleFunc("GET /openapi.json", api.describe)
+	open := []string{"/healthz", "/readyz"}
+	for path, page := range o.Pages {
+		mux.Handle("GET "+path, page)
+		open = append(open, path)
+	}
 	return &door{
 		mux:   mux,
-		guard: tokenGuard(o.Token, "/healthz", "/readyz"),
+		guard: tokenGuard(o.Token, open...),
 		log:   o.Log,
 		count: counter(o.Registerer),
 		limit: func(pattern string) int64 {

@@ -19,6 +19,9 @@ const (
 	frameRest = "; base-uri 'none'; form-action 'none'; frame-ancestors 'self'; " +
 		"sandbox allow-same-origin allow-popups allow-popups-to-escape-sandbox"
 
+	statusPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
+		"base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
+
 	filePolicy = "default-src 'none'; frame-ancestors 'none'"
 )
 
