@@ -35,7 +35,13 @@ func (s *Service) Post(ctx context.Context, user, text string, timeout time.Dura
 	return id, nil
 }
 
-// check says all that is wrong at once.
+// Check fails with an [InvalidError] where Post would, and says all that is wrong at
+// once.
+func (s *Service) Check(user, text string, timeout time.Duration) error {
+	_, err := s.check(user, text, timeout)
+	return err
+}
+
 func (s *Service) check(user, text string, timeout time.Duration) (mailbox.Address, error) {
 	address, why := s.address(user)
 	invalid := InvalidError{User: why}

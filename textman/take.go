@@ -157,3 +157,16 @@ func (s *Service) remove(ctx context.Context, drop mailbox.MaildropID, found []o
 		s.Log.Warn("texts returned but perhaps not removed", "maildrop", drop, "messages", len(messages), "err", err)
 	}
 }
+
+// Waiting reports whether a user has texts to take. It takes none.
+func (s *Service) Waiting(ctx context.Context, user string) (bool, error) {
+	address, why := s.address(user)
+	if why != "" {
+		return false, &InvalidError{User: why}
+	}
+	listed, err := s.Maildrops.Newest(ctx, dropOf(address), mailbox.MessageID{}, 1)
+	if err != nil {
+		return false, fmt.Errorf("textman: look: %w", err)
+	}
+	return len(listed) > 0, nil
+}

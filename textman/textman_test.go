@@ -88,6 +88,25 @@ func TestTextsAreTakenOnceAndTheNewestFirst(t *testing.T) {
 	takes(t, s, "Fred", other)
 }
 
+func TestLookingForTextsTakesNone(t *testing.T) {
+	s := start(t, mailboxtest.Memory())
+	looks := func(want bool) {
+		t.Helper()
+		if waiting, err := s.Waiting(t.Context(), "fred"); err != nil || waiting != want {
+			t.Errorf("Waiting = %t, %v; want %t", waiting, err, want)
+		}
+	}
+	looks(false)
+	text := post(t, s, "fred", "text", time.Minute)
+	looks(true)
+	takes(t, s, "fred", text)
+	looks(false)
+	var invalid *InvalidError
+	if _, err := s.Waiting(t.Context(), "1"); !errors.As(err, &invalid) {
+		t.Errorf("Waiting: %v", err)
+	}
+}
+
 func TestATextIsThereUntilItsTimeIsOver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := start(t, mailboxtest.Memory())
