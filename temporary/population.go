@@ -47,6 +47,9 @@ func newPopulation(limit int, now func() time.Time) *population {
 	if limit > 0 {
 		p.known = otter.Must(&otter.Options[mailbox.Address, resident]{
 			MaximumSize: limit,
+			// From the start it is known how often each is used. Otherwise that begins
+			// when there is half as many as may be, and the first were the first to go.
+			InitialCapacity: min(limit, maxInitial),
 			// Every call has the lock of the population, and maintenance is part of the
 			// call, so that it is known what goes when it returns.
 			Executor: func(f func()) { f() },
@@ -59,6 +62,9 @@ func newPopulation(limit int, now func() time.Time) *population {
 	}
 	return p
 }
+
+// maxInitial is for how many mailboxes memory is taken before they are there.
+const maxInitial = 1 << 20
 
 // endOf is the second at whose beginning a mailbox has ended.
 func endOf(expires time.Time) int64 {

@@ -23,7 +23,7 @@ type trims struct {
 	queue chan mailbox.MaildropID
 
 	mu      sync.Mutex
-	pending map[mailbox.MaildropID]bool // in the queue
+	pending map[mailbox.MaildropID]bool // in the queue, or being looked at
 	lengths map[mailbox.MaildropID]int  // at most so many, if no other server delivers
 }
 
@@ -63,7 +63,13 @@ func (t *trims) delivered(drop mailbox.MaildropID) bool {
 	if known {
 		t.lengths[drop] = length + 1
 	}
-	if t.pending[drop] || known && length+1 <= t.limit {
+	return known && length+1 <= t.limit || t.wait(drop)
+}
+
+// wait puts a maildrop into the queue, unless it waits or is being looked at. It
+// reports false where too many wait. The caller has the lock.
+func (t *trims) wait(drop mailbox.MaildropID) bool {
+	if t.pending[drop] {
 		return true
 	}
 	select {
@@ -80,20 +86,24 @@ func (t *trims) delivered(drop mailbox.MaildropID) bool {
 func (t *trims) begin(drop mailbox.MaildropID) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	delete(t.pending, drop)
-	t.set(drop, 0) // and what is delivered while it is looked at
+	t.set(drop, 0)
 }
 
 // end notes how many messages were left in a maildrop, or that it could not be told.
+// Where enough was delivered meanwhile, it waits again.
 func (t *trims) end(drop mailbox.MaildropID, length int, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	delete(t.pending, drop)
 	since, known := t.lengths[drop]
 	switch {
 	case err != nil:
 		delete(t.lengths, drop)
 	case known:
 		t.lengths[drop] = length + since
+		if length+since > t.limit {
+			t.wait(drop) // if it cannot, the next delivery comes back to it
+		}
 	}
 }
 
