@@ -35,7 +35,9 @@ func toUTF8(b []byte, label string) string {
 	}
 	if enc == nil && label != "" {
 		if r, err := charset.Reader(label, bytes.NewReader(b)); err == nil {
-			if out, err := io.ReadAll(r); err == nil {
+			// One replacement character stands for all of a charset that the
+			// index knows but does not decode.
+			if out, err := io.ReadAll(r); err == nil && string(out) != "\ufffd" {
 				return valid(out)
 			}
 		}

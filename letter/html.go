@@ -20,7 +20,7 @@ import (
 // read it in another way than it was meant. The second, a library that does
 // nothing else, lets through what gate allows, whatever the first did.
 func sanitize(s string, max int) (safe string, cids []string, cut bool) {
-	w := &writer{max: max, dropped: map[string]int{}}
+	w := &writer{max: max, count: map[string]int{}, dropped: map[string]int{}}
 	w.document(s)
 	safe = strings.TrimSpace(gate.Sanitize(w.out.String()))
 	return safe, w.cids, w.cut
@@ -62,10 +62,10 @@ var implied = map[string]struct{ ends, within map[string]bool }{
 	"dd":    {set("dt dd"), set("dl table td th")},
 	"td":    {set("td th"), set("tr table")},
 	"th":    {set("td th"), set("tr table")},
-	"tr":    {set("tr"), set("table")},
-	"tbody": {set("tbody thead tfoot tr"), set("table")},
-	"thead": {set("tbody thead tfoot tr"), set("table")},
-	"tfoot": {set("tbody thead tfoot tr"), set("table")},
+	"tr":    {set("tr"), set("tbody thead tfoot table")},
+	"tbody": {set("tbody thead tfoot"), set("table")},
+	"thead": {set("tbody thead tfoot"), set("table")},
+	"tfoot": {set("tbody thead tfoot"), set("table")},
 }
 
 // structure ends what is open in it; other end tags stay in their cell.
@@ -85,6 +85,7 @@ type writer struct {
 	max     int
 	cut     bool
 	open    []element
+	count   map[string]int // of open, by names as they are written
 	closing int            // octets that the end tags of open take
 	dropped map[string]int // start tags that were too deep
 	cids    []string
@@ -93,6 +94,7 @@ type writer struct {
 type element struct {
 	name    string // as the letter has it
 	written string
+	table   bool // of the structure of a table
 }
 
 func (w *writer) document(s string) {
@@ -136,19 +138,19 @@ func (w *writer) write(s string, more int) bool {
 }
 
 func (w *writer) start(t html.Token) {
-	e := element{t.Data, t.Data}
+	e := element{t.Data, t.Data, structure[t.Data]}
 	if t.Data == "body" {
 		e.written = "div" // it may have colours
 	}
 	if !elements[e.written] {
 		return
 	}
-	w.imply(e.written)
 	t.Data = e.written
 	if len(w.open) >= mostOpen && !void[e.name] {
 		w.dropped[e.name]++
 		return
 	}
+	w.imply(e.written)
 	attrs, ok := w.attributes(t)
 	if !ok {
 		return
@@ -162,6 +164,7 @@ func (w *writer) start(t html.Token) {
 	closing := len("</>") + len(e.written)
 	if w.write(tag, closing) {
 		w.open = append(w.open, e)
+		w.count[e.written]++
 		w.closing += closing
 	}
 }
@@ -171,21 +174,30 @@ func (w *writer) imply(name string) {
 	if blocks[name] {
 		w.endOf(paragraph, cells)
 	}
-	if i, ok := implied[name]; ok {
-		w.endOf(i.ends, i.within)
+	i, ok := implied[name]
+	if !ok {
+		return
+	}
+	w.endOf(i.ends, i.within)
+	if i.ends["tbody"] {
+		w.endOf(implied["tr"].ends, i.within) // of a table without such groups
 	}
 }
 
-// endOf closes the outermost of these elements that is within nothing of those.
+// endOf closes the innermost of these elements that is within nothing of those.
 func (w *writer) endOf(names, within map[string]bool) {
-	found := -1
+	open := 0
+	for name := range names {
+		open += w.count[name]
+	}
+	if open == 0 {
+		return // as for nearly all tags
+	}
 	for i := len(w.open) - 1; i >= 0 && !within[w.open[i].written]; i-- {
 		if names[w.open[i].written] {
-			found = i
+			w.closeTo(i)
+			return
 		}
-	}
-	if found >= 0 {
-		w.closeTo(found)
 	}
 }
 
@@ -194,15 +206,15 @@ func (w *writer) end(name string) {
 		w.dropped[name]--
 		return
 	}
+	if w.count[name] == 0 && name != "body" {
+		return
+	}
 	for i := len(w.open) - 1; i >= 0; i-- {
 		if w.open[i].name == name {
 			w.closeTo(i)
 			return
 		}
-		if structure[w.open[i].name] && !structure[name] {
-			return
-		}
-		if w.open[i].name == "table" {
+		if w.open[i].table && (!structure[name] || w.open[i].name == "table") {
 			return
 		}
 	}
@@ -214,6 +226,7 @@ func (w *writer) closeTo(n int) {
 	for len(w.open) > n {
 		e := w.open[len(w.open)-1]
 		w.open = w.open[:len(w.open)-1]
+		w.count[e.written]--
 		w.out.WriteString("</" + e.written + ">")
 		w.closing -= len("</>") + len(e.written)
 	}

@@ -187,6 +187,8 @@ func TestHostileHTMLIsMadeSafe(t *testing.T) {
 		{`<table><thead><tr><th>a<tbody><tr><td>b<table><tr><td>c</table>d<td>e</table>f`, `<table><thead><tr><th>a</th></tr></thead><tbody><tr><td>b<table><tr><td>c</td></tr></table>d</td><td>e</td></tr></tbody></table>f`},
 		{`<table><tr><td><b>a</td></tr></table></b>b`, `<table><tr><td><b>a</b></td></tr></table>b`},
 		{`<table><tr><td>a</b></div></p>b</td></tr></table>`, `<table><tr><td>ab</td></tr></table>`},
+		{`<table><tr><td>a<tr><td>b<tbody><tr><td>c</table>`, `<table><tr><td>a</td></tr><tr><td>b</td></tr><tbody><tr><td>c</td></tr></tbody></table>`},
+		{`<p>a<table><tr><td><p>b<div>c</table>d`, `<p>a</p><table><tr><td><p>b</p><div>c</div></td></tr></table>d`},
 		{`a<br/>b<br></br>c<hr>`, `a<br>b<br>c<hr>`},
 	} {
 		got, _, truncated := sanitize(c.in, 1<<20)
@@ -252,7 +254,7 @@ func TestTheGateFindsNothingToTake(t *testing.T) {
 		`<p style="color:red" title='a"b&amp;<'>a &amp; b</p><a href="https://e.example/?a&b'">x</a><img src="//e.example/x">`,
 		`<table bgcolor=#fff><tr><td style="font-family:&quot;A B&quot;;border:1px solid rgb(1,2,3)">'a'</table><img src="cid:x%20y">`,
 	} {
-		w := &writer{max: 1 << 20, dropped: map[string]int{}}
+		w := &writer{max: 1 << 20, count: map[string]int{}, dropped: map[string]int{}}
 		w.document(in)
 		if out := gate.Sanitize(w.out.String()); out != w.out.String() {
 			t.Errorf("%s\nbecame %s", w.out.String(), out)

@@ -30,10 +30,15 @@ func Read(r io.Reader, l Limits) (*Letter, error) {
 // end. It sets the fields of a Letter up to Date. What is beyond 64 KiB is not
 // read. The error is that of r.
 func ReadHeader(r io.Reader) (*Letter, error) {
-	in, done := over(&source{r: r, left: math.MaxInt64 - 1}, small)
+	src := &source{r: r, left: math.MaxInt64 - 1}
+	in, done := over(src, small)
 	defer done()
 	var h header
-	if err := h.read(in, defaultHeader, false, nil); err != nil {
+	err := h.read(in, defaultHeader, false, nil)
+	if err == nil && src.err != nil && !errors.Is(src.err, io.EOF) {
+		err = src.err // after half a line, which read took for the body
+	}
+	if err != nil {
 		return nil, fmt.Errorf("letter: read header: %w", err)
 	}
 	return h.letter(), nil
