@@ -98,6 +98,9 @@ func Public(o PublicOptions) http.Handler {
 	p.messages()
 	p.raw()
 	p.events()
+	if o.Chat != nil {
+		p.chat(mux)
+	}
 	health(p.api, &readiness{ask: o.Ready, log: o.Log})
 	mux.HandleFunc("GET /openapi.json", p.api.describe)
 	if o.Autoconfig != nil {
@@ -137,6 +140,8 @@ func (p *public) limit(pattern string) int64 {
 	switch pattern {
 	case "POST " + messagesPath:
 		return p.MaxMessage
+	case "POST " + chatPath:
+		return maxChat
 	}
 	return maxRequest
 }
