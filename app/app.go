@@ -25,6 +25,8 @@ import (
 	"restante/pop3"
 	"restante/rest"
 	"restante/smtp"
+	"restante/temporary"
+	"restante/web"
 )
 
 // Options is what New needs beside the configuration.
@@ -51,6 +53,8 @@ type App struct {
 	sweep      func(context.Context) (stats any, err error)
 	directory  *mailbox.Directory
 	deliveries *mailbox.Deliveries
+	temporary  *temporary.Mailboxes
+	shown      mailbox.Maildrops // what users see of the maildrops
 	hasher     *auth.Hasher
 	verifier   auth.Verifier
 
@@ -143,10 +147,9 @@ func (a *App) openStore() error {
 	a.onClose("store", a.store.Close)
 
 	announcements := mailbox.NewAnnouncements(a.log)
-	announcements.Start()
-	a.onClose("announcements", func() error { announcements.Stop(); return nil })
-
-	a.directory = &mailbox.Directory{Addresses: a.store.Addresses(), Domains: a.config.Domains, Recent: a.recent}
+	if err := a.newDirectory(); err != nil {
+		return err
+	}
 	a.deliveries = &mailbox.Deliveries{
 		Contents: a.store.Contents(),
 		Project:  mailbox.Projector{Maildrops: a.store.Maildrops()},
@@ -154,6 +157,11 @@ func (a *App) openStore() error {
 		IDs:      &mailbox.MessageIDs{},
 		Log:      a.log,
 	}
+	if err := a.newTemporary(announcements); err != nil {
+		return err
+	}
+	announcements.Start()
+	a.onClose("announcements", func() error { announcements.Stop(); return nil })
 	return nil
 }
 
@@ -198,7 +206,9 @@ func (a *App) openServers() error {
 			continue
 		}
 		if a.servers[l.server] == nil {
-			a.servers[l.server] = a.newServer(l.server, cert.config(), token)
+			if a.servers[l.server], err = a.newServer(l.server, cert.config(), token); err != nil {
+				return err
+			}
 		}
 		bound, err := l.bind()
 		if err != nil {
@@ -220,12 +230,14 @@ func (a *App) readAhead() int64 {
 }
 
 // newServer makes the server behind one or two listeners.
-func (a *App) newServer(name string, tlsConfig *tls.Config, token string) server {
+func (a *App) newServer(name string, tlsConfig *tls.Config, token string) (server, error) {
 	c := &a.config
 	log := a.log.With("server", name)
 	switch name {
+	case "public":
+		return a.newPublic(tlsConfig, log)
 	case "admin":
-		return newAdmin(rest.Admin(rest.AdminOptions{
+		return newHTTP(rest.Admin(rest.AdminOptions{
 			Directory:  a.directory,
 			Maildrops:  a.store.Maildrops(),
 			Deliveries: a.deliveries,
@@ -234,14 +246,16 @@ func (a *App) newServer(name string, tlsConfig *tls.Config, token string) server
 			Gatherer:   a.registry,
 			Registerer: a.registry,
 			Ready:      a.store.Ping,
+			Pages:      web.Status(),
 			Version:    a.version,
 			Log:        log,
-		}), tlsConfig, log)
+			Pages:      web.Status(),
+		}), tlsConfig, log), nil
 	case "pop3":
 		return pop3.New(pop3.Options{
 			Backend: pop3.NewBackend(pop3.BackendOptions{
 				Verifier:   a.verifier,
-				Maildrops:  a.store.Maildrops(),
+				Maildrops:  a.shown,
 				Contents:   a.store.Contents(),
 				Deliveries: a.deliveries,
 				ReadAhead:  a.readAhead(),
@@ -253,7 +267,7 @@ func (a *App) newServer(name string, tlsConfig *tls.Config, token string) server
 			MaxPerNetwork:  c.MaxPerNetwork,
 			Log:            log,
 			Metrics:        a.registry,
-		})
+		}), nil
 	}
 	return smtp.New(smtp.Options{
 		Kind:           map[string]smtp.Kind{"mx": smtp.MX, "submission": smtp.Submission, "lmtp": smtp.LMTP}[name],
@@ -270,7 +284,7 @@ func (a *App) newServer(name string, tlsConfig *tls.Config, token string) server
 		CommandTimeout: c.SMTPIdle,
 		Log:            log,
 		Registerer:     prometheus.WrapRegistererWith(prometheus.Labels{"server": name}, a.registry),
-	})
+	}), nil
 }
 
 // Run serves until ctx ends or something fails for good, lets what is running
@@ -291,6 +305,7 @@ func (a *App) Run(ctx context.Context) error {
 		})
 	}
 	background.Go(func() { a.deliveries.Withdraw(ctx) })
+	background.Go(func() { a.temporary.Run(ctx) })
 	if a.sweep != nil {
 		background.Go(func() { a.sweepDaily(ctx) })
 	}

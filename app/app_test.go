@@ -35,7 +35,9 @@ func testConfig(t *testing.T) Config {
 	return Config{
 		Store: "embedded", Data: filepath.Join(t.TempDir(), "data"), Domains: []string{"example.org", "example.net"},
 		SMTP: "127.0.0.1:0", Submission: "127.0.0.1:0", Submissions: "127.0.0.1:0", LMTP: "127.0.0.1:0",
-		POP3: "127.0.0.1:0", POP3S: "127.0.0.1:0", Admin: "127.0.0.1:0", InsecureAuth: true,
+		POP3: "127.0.0.1:0", POP3S: "127.0.0.1:0", HTTP: "127.0.0.1:0", HTTPS: "127.0.0.1:0", Admin: "127.0.0.1:0", InsecureAuth: true,
+		TempDomains: []string{"temp.example.org"}, TextDomain: "text.example.org",
+		TempLife: 15 * time.Minute, TempMaxLife: 168 * time.Hour, TempMaxMessages: 200, TempRate: 60, HTTPMaxMessage: 1 << 20,
 		MaxMessageSize: 1 << 20, MaxRecipients: 100, MaxConnections: 600, MaxPerNetwork: 100,
 		SMTPIdle: 5 * time.Minute, POP3Idle: 10 * time.Minute, MinFree: 1 << 20, Grace: 10 * time.Second,
 	}

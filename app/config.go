@@ -21,6 +21,7 @@ type Config struct {
 	Data     string   `default:"restante-data" type:"path" placeholder:"DIR" help:"Directory of the embedded store, of generated keys and of the admin token."`
 	Domains  []string `name:"domain" default:"localhost.localdomain" placeholder:"DOMAIN" help:"Domains whose addresses receive mail here. Repeatable; the first is the default."`
 	Hostname string   `placeholder:"NAME" help:"Name of this host in greetings and trace fields. Default: the first domain."`
+	Node     uint8    `default:"0" placeholder:"N" help:"Number of this server, 0 to 255. Of the servers that share one Cassandra each needs its own: it is part of the ids of texts."`
 
 	SMTP        string `name:"smtp" group:"listen" default:"127.0.0.1:2525" placeholder:"HOST:PORT" help:"Mail from other servers, STARTTLS offered."`
 	Submission  string `group:"listen" default:"127.0.0.1:2587" placeholder:"HOST:PORT" help:"Mail from users, STARTTLS offered, login required."`
@@ -28,7 +29,22 @@ type Config struct {
 	LMTP        string `name:"lmtp" group:"listen" default:"off" placeholder:"HOST:PORT" help:"Mail from a mail server in front of this one, one answer per recipient."`
 	POP3        string `name:"pop3" group:"listen" default:"127.0.0.1:2110" placeholder:"HOST:PORT" help:"Users fetch mail, STLS offered."`
 	POP3S       string `name:"pop3s" group:"listen" default:"127.0.0.1:2995" placeholder:"HOST:PORT" help:"Users fetch mail under TLS."`
+	HTTP        string `name:"http" group:"listen" default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Temporary addresses, texts and the page to use them, for everybody."`
+	HTTPS       string `name:"https" group:"listen" default:"off" placeholder:"HOST:PORT" help:"The same under TLS."`
 	Admin       string `group:"listen" default:"127.0.0.1:8081" placeholder:"HOST:PORT" help:"Accounts, metrics and health, for operators. Any other address than loopback needs --tls-cert."`
+
+	TempDomains      []string      `name:"temp-domain" group:"public" default:"temp.localhost.localdomain" placeholder:"DOMAIN" help:"Domains of temporary addresses; accounts are never made there. Repeatable; the first is the default."`
+	TempLife         time.Duration `group:"public" default:"15m" placeholder:"DURATION" help:"How long a temporary address lives unless its maker says otherwise."`
+	TempMaxLife      time.Duration `group:"public" default:"168h" placeholder:"DURATION" help:"How long it may live at most."`
+	TempMaxMessages  int           `group:"public" default:"200" placeholder:"N" help:"Messages that a temporary address keeps: the newest."`
+	TempMaxMailboxes int           `group:"public" default:"0" placeholder:"N" help:"Temporary addresses that live at once: one more, and one that is little used goes. 0: no bound. On Cassandra each server counts those that it made."`
+	TempRate         int           `group:"public" default:"60" placeholder:"N" help:"Temporary addresses that one client may make a minute, and ten times as many messages post. Loopback is not limited."`
+	TextDomain       string        `group:"public" default:"text.localhost.localdomain" placeholder:"DOMAIN" help:"Domain of the users of the text service, or off."`
+	TextPassword     string        `group:"public" placeholder:"PASSWORD" help:"Password with which every user of the text service may fetch texts by POP3. Default: nobody may. Better in the environment or the configuration file."`
+	TextFlush        bool          `group:"public" help:"Let anybody remove all texts by DELETE /chat. For tests."`
+	HTTPOrigins      []string      `name:"http-origin" group:"public" placeholder:"ORIGIN" help:"Origins such as https://example.org whose pages may use the interface (CORS), or * for all. Repeatable."`
+	HTTPMaxMessage   Size          `group:"public" default:"1MiB" placeholder:"SIZE" help:"Largest message that is posted there."`
+	APIKeys          []string      `name:"api-key" group:"public" placeholder:"NAME:KEY" help:"A key that raises the limits of its holder a hundred times. Repeatable. Better in the environment or the configuration file."`
 
 	Cassandra   SchemaConfig `embed:"" group:"cassandra"`
 	ApplySchema bool         `name:"cassandra-apply-schema" group:"cassandra" help:"Make what is missing of the keyspace and its tables, as schema apply does."`
@@ -83,13 +99,8 @@ func (c *Config) Validate() error {
 	if len(c.Domains) == 0 {
 		return fmt.Errorf("--domain: at least one is needed")
 	}
-	c.Domains = slices.Clone(c.Domains) // the caller's stays as it is
-	for i, d := range c.Domains {
-		a, err := mailbox.ParseRoute("@" + d)
-		if err != nil {
-			return fmt.Errorf("--domain %s: %w", d, err)
-		}
-		c.Domains[i] = a.Domain
+	if err := canonical("domain", &c.Domains); err != nil {
+		return err
 	}
 	if c.Hostname == "" {
 		c.Hostname = c.Domains[0]
@@ -128,8 +139,24 @@ func (c *Config) Validate() error {
 			return fmt.Errorf("--%s must be more than nothing", flag)
 		}
 	}
+	if err := c.validatePublic(); err != nil {
+		return err
+	}
 	if c.POP3Idle < 10*time.Minute {
 		return fmt.Errorf("--pop3-idle %s: RFC 1939, section 3, asks for at least 10 minutes", c.POP3Idle)
+	}
+	return nil
+}
+
+// canonical brings domains into canonical form.
+func canonical(flag string, domains *[]string) error {
+	*domains = slices.Clone(*domains) // the caller's stays as it is
+	for i, d := range *domains {
+		a, err := mailbox.ParseRoute("@" + d)
+		if err != nil {
+			return fmt.Errorf("--%s %s: %w", flag, d, err)
+		}
+		(*domains)[i] = a.Domain
 	}
 	return nil
 }

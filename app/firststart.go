@@ -79,6 +79,11 @@ func (a *App) printWelcome(user mailbox.Address, password string) {
 			fmt.Fprintf(&b, "  Thunderbird: POP3, server %s, port %s, security STARTTLS (certificate self-signed) or none, user name %s\n", host, port, user)
 		}
 	}
+	if page := a.addr("http"); page != nil {
+		fmt.Fprintf(&b, "\nA temporary address, in a browser or for a program:\n")
+		fmt.Fprintf(&b, "  http://%s/\n", page)
+		fmt.Fprintf(&b, "  curl -X POST http://%s/mailboxes\n", page)
+	}
 	fmt.Fprintf(&b, "\nMore accounts:\n  restante account add fred@%s --data %s\n", user.Domain, a.config.Data)
 	if a.config.TLSCert == "" {
 		fmt.Fprintf(&b, "The certificate is self-signed: --tls-cert and --tls-key give a real one.\n")

@@ -21,6 +21,8 @@ func (c *Config) listeners() []listener {
 		{"lmtp", c.LMTP, "lmtp", false},
 		{"pop3", c.POP3, "pop3", false},
 		{"pop3s", c.POP3S, "pop3", true},
+		{"http", c.HTTP, "public", false},
+		{"https", c.HTTPS, "public", true},
 		{"admin", c.Admin, "admin", !IsLoopback(c.Admin)},
 	}
 }

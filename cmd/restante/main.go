@@ -74,6 +74,7 @@ func run(ctx context.Context, std streams, args []string) (code int) {
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, Tree: true}),
 		kong.ExplicitGroups([]kong.Group{
 			{Key: "listen", Title: "Listeners (HOST:PORT, or off):"},
+			{Key: "public", Title: "Temporary addresses and texts:"},
 			{Key: "cassandra", Title: "Apache Cassandra (--store cassandra):"},
 			{Key: "security", Title: "Security:"},
 			{Key: "limits", Title: "Limits:"},

@@ -54,7 +54,7 @@ func stories(dir string, more func(*testscript.Env)) testscript.Params {
 	return testscript.Params{
 		Dir: dir,
 		Setup: func(env *testscript.Env) error {
-			for _, flag := range []string{"SMTP", "SUBMISSION", "SUBMISSIONS", "POP3", "POP3S", "ADMIN"} {
+			for _, flag := range []string{"SMTP", "SUBMISSION", "SUBMISSIONS", "POP3", "POP3S", "HTTP", "ADMIN"} {
 				port, err := freePort()
 				if err != nil {
 					return err
@@ -123,6 +123,7 @@ func readme(ts *testscript.TestScript, neg bool, args []string) {
 		"go run ./cmd/restante", "restante",
 		"127.0.0.1:2525", ts.Getenv("RESTANTE_SMTP"),
 		"127.0.0.1:2110", ts.Getenv("RESTANTE_POP3"),
+		"127.0.0.1:8080", ts.Getenv("RESTANTE_HTTP"),
 	).Replace(block)
 	ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte("set -eu\n"+block), 0o700))
 }

@@ -48,6 +48,7 @@ func startServer(ctx context.Context, binary, dir string, more ...string) (*serv
 	for _, f := range flags {
 		args = append(args, "--"+f, "127.0.0.1:0")
 	}
+	args = append(args, "--http", "off")
 	args = append(args, more...)
 	d, err := launch(filepath.Join(dir, "restante.log"), environment(dir), binary, args...)
 	if err != nil {

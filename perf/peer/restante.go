@@ -72,7 +72,7 @@ func launchRestante(ctx context.Context, s Settings) (server *Server, admin stri
 	}
 	args := append([]string{"serve", "--data", dataOf(s), "--domain", Domain,
 		"--smtp", ports[0], "--lmtp", ports[1], "--pop3", ports[2], "--admin", ports[3],
-		"--pop3s", "off", "--submission", "off", "--submissions", "off"}, s.Flags...)
+		"--pop3s", "off", "--submission", "off", "--submissions", "off", "--http", "off"}, s.Flags...)
 	server.process, err = launch(server.log, s.Binary, args...)
 	return server, ports[3], err
 }
