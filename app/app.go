@@ -249,7 +249,6 @@ func (a *App) newServer(name string, tlsConfig *tls.Config, token string) (serve
 			Pages:      web.Status(),
 			Version:    a.version,
 			Log:        log,
-			Pages:      web.Status(),
 		}), tlsConfig, log), nil
 	case "pop3":
 		return pop3.New(pop3.Options{
