@@ -89,11 +89,18 @@ func (p *addressParser) next() bool {
 			p.rest = p.rest[1:]
 			return true
 		}
-		p.phrase.WriteByte(c)
-		p.rest = p.rest[1:]
+		n := strings.IndexAny(p.rest[1:], specials) + 1
+		if n == 0 {
+			n = len(p.rest)
+		}
+		p.phrase.WriteString(p.rest[:n])
+		p.rest = p.rest[n:]
 	}
 	return true
 }
+
+// specials are what next stops at.
+const specials = `"(<=:,;`
 
 func wordAt(s string) (word, bool) {
 	if !strings.HasPrefix(s, "=?") {
@@ -172,7 +179,17 @@ func (p *addressParser) address() *mail.Address {
 	return &mail.Address{Name: name, Address: solid(phrase)}
 }
 
-// solid is an address without the white space that may stand around its atoms.
+// solid is an address without the white space that may stand around its atoms,
+// and without what cannot stand in them.
 func solid(s string) string {
-	return strings.Join(strings.Fields(line(guess([]byte(s)))), "")
+	if s = strings.TrimSpace(s); ascii(s) && !strings.ContainsAny(s, "<>\"\\(),; ") {
+		return s
+	}
+	s = strings.Map(func(r rune) rune {
+		if strings.ContainsRune(`<>"\(),;`, r) {
+			return -1
+		}
+		return r
+	}, line(guess([]byte(s))))
+	return strings.Join(strings.Fields(s), "")
 }

@@ -142,12 +142,7 @@ func encodeAddresses(s string) string {
 func encodeAddress(a *mail.Address) string {
 	bare := (&mail.Address{Address: a.Address}).String()
 	if !strings.Contains(a.Address, "@") {
-		bare = "<" + strings.Map(func(r rune) rune {
-			if strings.ContainsRune(`<>"\`, r) {
-				return -1
-			}
-			return r
-		}, a.Address) + ">"
+		bare = "<" + a.Address + ">"
 	}
 	if a.Name == "" {
 		return bare

@@ -172,7 +172,15 @@ func parseDate(s string) time.Time {
 	if len(s) > 100 {
 		return time.Time{}
 	}
-	t, err := mail.ParseDate(s)
+	// Nearly all dates are of this form; the others take longer.
+	_, rest, ok := strings.Cut(s, ", ")
+	if !ok {
+		rest = s
+	}
+	t, err := time.Parse("_2 Jan 2006 15:04:05 -0700", rest)
+	if err != nil {
+		t, err = mail.ParseDate(s)
+	}
 	// Years of five digits cannot be written as JSON or RFC 3339.
 	if err != nil || t.Year() < 1 || t.UTC().Year() < 1 || t.Year() > 9999 || t.UTC().Year() > 9999 {
 		return time.Time{}

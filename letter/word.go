@@ -7,7 +7,22 @@ import (
 
 // decodeText is the text of a field: encoded-words decoded (RFC 2047), other
 // octets taken for UTF-8 (RFC 6532) or guessed.
-func decodeText(s string) string { return line(decodeWords(s)) }
+func decodeText(s string) string {
+	if ascii(s) && !strings.Contains(s, "=?") {
+		return strings.TrimSpace(s) // as most are
+	}
+	return line(decodeWords(s))
+}
+
+// ascii: nothing in s needs a decoder, or must not be shown.
+func ascii(s string) bool {
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] > '~' {
+			return false
+		}
+	}
+	return true
+}
 
 // decodeWords decodes the encoded-words of s. Neighbours of the same charset
 // are decoded together, as many programs split characters between them. Each
