@@ -1,0 +1,211 @@
+// Texts puts the load of the published test of a text service on Restante, and some
+// that tell more, and verifies every answer: no id comes twice, every text is returned
+// to its user and none after its time. It starts the server itself.
+//
+//	go run ./perf/texts
+//	go run ./perf/texts --only 'published|kept'
+//	go run ./perf/texts --only texts/s --rate 180,1000,5000 --duration 1m
+//	go run ./perf/texts --store cassandra --only published
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+
+	"restante/perf/peer"
+	"restante/perf/report"
+	"restante/perf/rig"
+	"restante/perf/scenario"
+)
+
+type cli struct {
+	settings `embed:""`
+
+	Only   string     `help:"Only loads whose name this regular expression matches." placeholder:"REGEXP"`
+	List   bool       `help:"List the names of the loads."`
+	Store  string     `default:"embedded" enum:"embedded,cassandra" help:"Where the server keeps texts: embedded or cassandra."`
+	Layout rig.Layout `default:"1x1" help:"Cassandra's cluster, data centres x nodes."`
+	Binary string     `help:"A built restante, instead of building it." type:"existingfile"`
+	Temp   string     `help:"Directory for the server's data (default: the system's)." type:"path"`
+	Serve  []string   `help:"More flags of the server, such as --serve=--node=7." placeholder:"FLAG"`
+	At     string     `help:"Use a server that runs, and leave it running." placeholder:"HOST:PORT"`
+	JSON   string     `name:"json" help:"Append the results to FILE as lines of JSON." placeholder:"FILE"`
+}
+
+func main() {
+	var c cli
+	k := kong.Parse(&c, kong.Name("texts"), kong.Description("Loads the text service and verifies every answer."), kong.UsageOnError())
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	k.FatalIfErrorf(c.run(ctx, os.Stdout))
+}
+
+func (c *cli) run(ctx context.Context, out io.Writer) error {
+	only, err := regexp.Compile(c.Only)
+	if err != nil {
+		return fmt.Errorf("--only: %w", err)
+	}
+	var loads []load
+	for _, l := range c.loads() {
+		if only.MatchString(l.name) {
+			loads = append(loads, l)
+		}
+	}
+	switch {
+	case c.List:
+		for _, l := range loads {
+			if _, err := fmt.Fprintln(out, l.name); err != nil {
+				return err
+			}
+		}
+		return nil
+	case len(loads) == 0:
+		return fmt.Errorf("--only %s: there is no such load", c.Only)
+	case c.At != "":
+		return c.measure(ctx, out, loads, c.At, "")
+	}
+	return c.serve(ctx, func(addr string, s *peer.Server) error {
+		return c.measure(ctx, out, loads, addr, s.Version, s.PIDs()...)
+	})
+}
+
+// serve starts a server for work, in a directory that is gone afterwards.
+func (c *cli) serve(ctx context.Context, work func(addr string, s *peer.Server) error) (err error) {
+	dir, err := peer.TempDir(c.Temp)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	settings, stop, err := c.prepare(ctx, dir)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, stop()) }()
+	addr, err := freePort()
+	if err != nil {
+		return err
+	}
+	settings.Flags = append(settings.Flags, "--http", addr, "--text-flush")
+	settings.Flags = append(settings.Flags, c.Serve...)
+	kind, err := peer.Find(report.Ours)
+	if err != nil {
+		return err
+	}
+	server, err := kind.Start(ctx, settings)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, server.Stop()) }()
+	return work(addr, server)
+}
+
+// prepare builds what it takes, and the cluster where there is to be one.
+func (c *cli) prepare(ctx context.Context, dir string) (peer.Settings, func() error, error) {
+	nothing := func() error { return nil }
+	if c.Store == "cassandra" {
+		b, err := rig.Build(ctx, dir, c.Binary)
+		if err != nil {
+			return peer.Settings{}, nil, err
+		}
+		r, err := rig.Start(ctx, b, dir, c.Layout)
+		if err != nil {
+			return peer.Settings{}, nil, err
+		}
+		return r.Settings("server", r.Datacenters()[0], 0), r.Close, nil
+	}
+	s := peer.Settings{Dir: filepath.Join(dir, "server"), Binary: c.Binary}
+	var err error
+	if s.Binary == "" {
+		s.Binary, err = peer.Build(ctx, dir)
+	}
+	return s, nothing, err
+}
+
+// measure puts the loads on, one after the other.
+func (c *cli) measure(ctx context.Context, out io.Writer, loads []load, addr, version string, pids ...int) error {
+	if _, err := fmt.Fprintf(out, "%s, %s store, on %s\n", version, c.Store, report.Machine()); err != nil {
+		return err
+	}
+	t := newTable(out)
+	known := &ids{taken: make(map[int64]bool)}
+	var failed []string
+	for _, l := range loads {
+		results, counts, err := c.one(ctx, l, addr, known, pids...)
+		if e := t.rows(l, results, counts); err == nil {
+			err = e
+		}
+		if e := c.write(results); err == nil {
+			err = e
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err != nil {
+			failed = append(failed, fmt.Sprintf("%s: %v", l.name, err))
+		}
+	}
+	if len(failed) > 0 {
+		return errors.New(strings.Join(failed, "\n"))
+	}
+	return nil
+}
+
+// one puts one load on, and the surge at its end. It fails where the server has not
+// kept its word.
+func (c *cli) one(ctx context.Context, l load, addr string, known *ids, pids ...int) (results []scenario.Result, n counts, err error) {
+	first := &client{addr: addr, timeout: patience}
+	if err := first.flush(ctx); err != nil {
+		return nil, n, err
+	}
+	r := l.on(addr, known)
+	result, err := scenario.Measure(ctx, l.name, r, pids...)
+	result.Connections = l.Connections
+	results = append(results, result)
+	if err == nil && l.silent > 0 {
+		result, err = scenario.Measure(ctx, l.name+", then at once", r.surge(), pids...)
+		result.Connections = l.silent
+		results = append(results, result)
+	}
+	n = r.ledger.settle()
+	for i := range results {
+		results[i].Faults = append(results[i].Faults, r.ledger.faults...)
+		if e := results[i].Errors; e > 0 && err == nil {
+			err = fmt.Errorf("%d requests failed: %q", e, results[i].Faults)
+		}
+	}
+	if n.bad() > 0 && err == nil {
+		err = fmt.Errorf("%d answers are wrong: %q", n.bad(), r.ledger.faults)
+	}
+	return results, n, err
+}
+
+func (c *cli) write(results []scenario.Result) error {
+	if c.JSON == "" {
+		return nil
+	}
+	f, err := os.OpenFile(c.JSON, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
+	if err != nil {
+		return err
+	}
+	return errors.Join(report.WriteLines(f, results...), f.Close())
+}
+
+// freePort is an address of loopback that nobody listens on just now.
+func freePort() (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	return l.Addr().String(), l.Close()
+}
