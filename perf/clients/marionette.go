@@ -61,8 +61,12 @@ func (m *marionette) run(script string, limit time.Duration, result any, args ..
 	reply := struct {
 		Value any `json:"value"`
 	}{result}
+	// It is a setting of the session: without it a script may take half a minute.
+	if err := m.command("WebDriver:SetTimeouts", map[string]any{"script": limit.Milliseconds()}, nil); err != nil {
+		return err
+	}
 	return m.command("WebDriver:ExecuteAsyncScript", map[string]any{
-		"script": script, "args": append([]any{}, args...), "newSandbox": true, "scriptTimeout": limit.Milliseconds(),
+		"script": script, "args": append([]any{}, args...), "newSandbox": true,
 	}, &reply)
 }
 
