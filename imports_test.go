@@ -45,6 +45,7 @@ var allowed = map[string][]string{
 // onlyHere names modules that one package hides from all others.
 var onlyHere = map[string]string{
 	"github.com/gocql/gocql":         "cassandra",
+	"github.com/chromedp/":           "web/internal/browser",
 	"github.com/cockroachdb/pebble/": "embedded",
 	"github.com/emersion/go-smtp":    "smtp",
 	"github.com/danielgtaylor/huma/": "rest",

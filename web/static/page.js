@@ -756,8 +756,8 @@ function sheet(m, remote) {
   const images = parsed.querySelectorAll("img[data-remote-src]");
   $("remote").hidden = remote || !images.length;
   $("remote-text").textContent = images.length === 1
-    ? "An image of this message is elsewhere. Loading it tells its sender that you read it."
-    : `${images.length} images of this message are elsewhere. Loading them tells their sender that you read it.`;
+    ? "An image is elsewhere. Loading it tells its sender that you read this."
+    : `${images.length} images are elsewhere. Loading them tells their sender that you read this.`;
   if (remote) for (const i of images) i.src = i.dataset.remoteSrc, delete i.dataset.remoteSrc;
 
   for (const i of parsed.querySelectorAll("img[src^='cid:' i]")) {
@@ -786,21 +786,32 @@ function sheet(m, remote) {
     inside.body.append(...[...parsed.body.childNodes].map(n => inside.adoptNode(n)));
     for (const [e, css] of styled) e.style.cssText = css;
     inside.addEventListener("keydown", e => { if (e.key === "Escape") back(); });
-    // As high as the mail, so that there is one thing to scroll.
-    const fit = () => { frame.style.height = `${Math.ceil(inside.body.getBoundingClientRect().height + frame.offsetHeight - frame.clientHeight) + bar(inside)}px`; };
-    const grown = new ResizeObserver(fit);
-    grown.observe(inside.body);
-    signal.addEventListener("abort", () => grown.disconnect());
-    fit();
+    fit(frame, signal);
   };
   $("body").replaceChildren(frame);
 }
 
-// bar is the room for a horizontal scroll bar, where a mail is too wide.
-function bar(inside) {
-  const root = inside.documentElement;
-  return root.scrollWidth > root.clientWidth ? 18 : 0;
+// fit makes a frame as high as its mail, so that there is one thing to scroll, and a
+// mail that is too wide smaller.
+function fit(frame, signal) {
+  const inside = frame.contentDocument, root = inside.documentElement, body = inside.body;
+  const height = () => {
+    const bar = root.scrollWidth > root.clientWidth ? 18 : 0;
+    frame.style.height = `${Math.ceil(body.getBoundingClientRect().height) + frame.offsetHeight - frame.clientHeight + bar}px`;
+  };
+  const width = () => {
+    body.style.zoom = "";
+    if (root.scrollWidth > root.clientWidth) body.style.zoom = Math.max(.5, root.clientWidth / root.scrollWidth);
+    height();
+  };
+  const grown = new ResizeObserver(height);
+  grown.observe(body);
+  signal.addEventListener("abort", () => grown.disconnect());
+  addEventListener("resize", width, { signal });
+  for (const i of inside.images) i.addEventListener("load", width, { signal });
+  width();
 }
 
+$("curl").textContent = `curl -X POST ${new URL("v1/mailboxes", location.href.replace(/#.*/, "")).href}`;
 addEventListener("hashchange", route);
 route();

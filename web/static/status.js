@@ -228,7 +228,7 @@ function draw(tile) {
   tile.item.classList.toggle("bad", Boolean(tile.bad && Number.isFinite(now) && tile.bad(now)));
   if (known.length < 2) return;
   const top = Math.max(...known), least = Math.min(...known);
-  tile.range.replaceChildren(make("span", "", `least ${written(tile, least)}`), make("span", "", `most ${written(tile, top)}`));
+  tile.range.replaceChildren(...top === least ? [] : [make("span", "", `least ${written(tile, least)}`), make("span", "", `most ${written(tile, top)}`)]);
 
   // From zero, so that little noise looks like little.
   const floor = Math.min(0, least), height = top - floor || 1;
