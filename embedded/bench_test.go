@@ -292,3 +292,35 @@ func BenchmarkLookup(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkNewest is what a page of the newest 20 costs, of a maildrop that is in
+// memory and of one that is not.
+func BenchmarkNewest(b *testing.B) {
+	for _, messages := range []int{20, 10_000} {
+		s := onDisk(b, 0)
+		all := fill(b, s, messages)
+		for _, where := range []string{"memory", "disk"} {
+			for _, from := range []struct {
+				name   string
+				before mailbox.MessageID
+				want   int
+			}{{"top", mailbox.MessageID{}, 20}, {"middle", all[messages/2].ID, min(20, messages/2)}} {
+				b.Run(fmt.Sprintf("%s/%s/messages=%d", where, from.name, messages), func(b *testing.B) {
+					s.maildrops.cache = newListingCache(defaultCachedMessages)
+					if where == "memory" {
+						if _, err := s.Maildrops().List(b.Context(), benchDrop(0)); err != nil {
+							b.Fatal(err)
+						}
+					}
+					b.ReportAllocs()
+					for b.Loop() {
+						got, err := s.Maildrops().Newest(b.Context(), benchDrop(0), from.before, 20)
+						if err != nil || len(got) != from.want {
+							b.Fatalf("%d messages, %v; want %d", len(got), err, from.want)
+						}
+					}
+				})
+			}
+		}
+	}
+}

@@ -274,20 +274,3 @@ func (c *contents) release(ctx context.Context, drop mailbox.MaildropID, ids []m
 	}
 	return removed, c.store.commitUnsynced(b)
 }
-
-// remove takes a content away, whoever needs it.
-func (c *contents) remove(ctx context.Context, id mailbox.MessageID) error {
-	if err := c.store.enterWrite(ctx); err != nil {
-		return err
-	}
-	defer c.store.leaveWrite()
-	c.releasing.Lock()
-	defer c.releasing.Unlock()
-	r, found, err := c.recordOf(id)
-	if err != nil || !found {
-		return err
-	}
-	b := c.store.batch(0)
-	c.removeIn(b, id, r)
-	return c.store.commitUnsynced(b)
-}

@@ -13,8 +13,9 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// formatVersion is the version of the layout in keys.go.
-const formatVersion = 1
+// formatVersion is the version of the layout in keys.go. Version 2 has addresses that
+// are forgotten, and more kinds of what expires; what it finds of version 1 is right.
+const formatVersion = 2
 
 // The file beside Pebble's that names the version, and what it begins with.
 const (
@@ -78,7 +79,12 @@ func checkFormat(fs vfs.FS, dir string) error {
 	switch {
 	case err == nil && found > formatVersion:
 		return fmt.Errorf("directory %s has format %d, this program knows formats up to %d: %w", dir, found, formatVersion, ErrFormat)
-	case err == nil:
+	case err == nil && found == formatVersion:
+		return nil
+	case err == nil: // an older one, which needs nothing but to be closed to older programs
+		if err := writeFormat(fs, dir); err != nil {
+			return directoryError(dir, err)
+		}
 		return nil
 	case !errors.Is(err, errNoFormat):
 		return fmt.Errorf("format of directory %s: %w", dir, err)

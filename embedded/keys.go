@@ -23,6 +23,8 @@ import (
 //	r  day drop id               -                        a removal, which refuses an addition that comes late
 //	e  time m drop id            -                        when a line of a listing expires
 //	e  time c id                 -                        when a content expires
+//	e  time a domain NUL local-part  -                    when an address is forgotten
+//	e  time h drop               -                        when the head of a temporary maildrop may be
 //
 // An id is in its sortable form, so that keys have the order of the listing. A
 // drop has 16 octets; numbers are big-endian: part# and generation and day 4
@@ -117,6 +119,8 @@ func decodeRemoval(key []byte) (drop mailbox.MaildropID, id mailbox.MessageID, e
 const (
 	expiryRow     = 'm'
 	expiryContent = 'c'
+	expiryAddress = 'a'
+	expiryHead    = 'h'
 )
 
 // expiryTime is the part of a key of expiry that orders it: whole seconds,
@@ -142,19 +146,34 @@ func contentExpiryKey(expires time.Time, id mailbox.MessageID) []byte {
 	return appendID(append(expiryPrefix(expiryTime(expires)), expiryContent), id)
 }
 
-// An expiry is a key of expiry, read back. A content has no maildrop.
+func addressExpiryKey(forget time.Time, a mailbox.Address) []byte {
+	key := append(expiryPrefix(expiryTime(forget)), expiryAddress)
+	return append(key, addressKey(a)[1:]...)
+}
+
+func headExpiryKey(at time.Time, drop mailbox.MaildropID) []byte {
+	return append(append(expiryPrefix(expiryTime(at)), expiryHead), drop[:]...)
+}
+
+// An expiry is a key of expiry, read back. What a kind has nothing of is zero.
 type expiry struct {
-	kind byte
-	drop mailbox.MaildropID
-	id   mailbox.MessageID
+	kind    byte
+	drop    mailbox.MaildropID
+	id      mailbox.MessageID
+	address mailbox.Address
 }
 
 func decodeExpiry(key []byte) (e expiry, err error) {
 	switch {
 	case len(key) == 42 && key[9] == expiryRow:
-		return expiry{expiryRow, mailbox.MaildropID(key[10:26]), decodeID(key[26:])}, nil
+		return expiry{kind: expiryRow, drop: mailbox.MaildropID(key[10:26]), id: decodeID(key[26:])}, nil
 	case len(key) == 26 && key[9] == expiryContent:
 		return expiry{kind: expiryContent, id: decodeID(key[10:])}, nil
+	case len(key) == 26 && key[9] == expiryHead:
+		return expiry{kind: expiryHead, drop: mailbox.MaildropID(key[10:])}, nil
+	case len(key) > 10 && key[9] == expiryAddress:
+		a, err := decodeAddress(key[9:])
+		return expiry{kind: expiryAddress, address: a}, err
 	}
 	return expiry{}, fmt.Errorf("expiry key of %d octets: %w", len(key), errCorrupt)
 }

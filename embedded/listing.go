@@ -17,7 +17,10 @@ type listing struct {
 
 	mu       sync.Mutex
 	headRead bool
-	head     head // as the last applied batch left it
+	head     head // as the last applied batch left it, and what it does not count
+	// headStored says that there is a head in the store. It may count fewer dead: of a
+	// few that expired nobody takes note there.
+	headStored bool
 
 	// The lines that are durable, in order. Readers share the array, so what
 	// is in it never changes: it is appended to, or replaced.
@@ -209,11 +212,21 @@ func (c *listingCache) hold(drops []mailbox.MaildropID) []*listing {
 }
 
 // release gives listings back. The caller has none of their locks.
-func (c *listingCache) release(held []*listing) {
+func (c *listingCache) release(held []*listing) { c.giveBack(held, false) }
+
+// releaseStrangers is release for one who is the last to need them: what was not in
+// memory before is not kept, so that others stay.
+func (c *listingCache) releaseStrangers(held []*listing) { c.giveBack(held, true) }
+
+func (c *listingCache) giveBack(held []*listing, last bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, l := range held {
 		if l.holders--; l.holders > 0 {
+			continue
+		}
+		if last && l.cost == 0 { // it was never given back
+			delete(c.byDrop, l.drop)
 			continue
 		}
 		cost := listingCost + cap(l.messages) // nobody else has it, so nobody changes it

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"sync/atomic"
+	"time"
 
 	"restante/mailbox"
 )
@@ -310,9 +311,7 @@ func (m *maildrops) applyRemove(ctx context.Context, b *batch, l *listing, ids [
 func (m *maildrops) bury(b *batch, l *listing, dying []mailbox.Message) {
 	l.head.dead += uint64(len(dying))
 	if l.head.dead < minDead+uint64(l.living()) {
-		for _, message := range dying {
-			b.delete(rowKey(l.drop, l.head.generation, message.ID))
-		}
+		m.deleteRows(b, l, dying)
 	} else {
 		b.deletePrefix(rowPrefix(l.drop, l.head.generation))
 		l.head = head{generation: l.head.generation + 1}
@@ -320,7 +319,82 @@ func (m *maildrops) bury(b *batch, l *listing, dying []mailbox.Message) {
 			b.set(rowKey(l.drop, l.head.generation, message.ID), appendRow(nil, message))
 		}
 	}
+	m.writeHead(b, l)
+}
+
+// headRest is how long a temporary maildrop keeps its head at least, and the grain of
+// the times at which it is looked whether it needs one: not for each removal.
+const headRest = time.Hour
+
+// writeHead writes the head of a maildrop. In a temporary one, it is of no use any more
+// when the messages that are there now have expired, unless others came.
+func (m *maildrops) writeHead(b *batch, l *listing) {
 	b.set(headKey(l.drop), appendHead(nil, l.head))
+	l.headStored = true
+	if !l.drop.Temporary() {
+		return
+	}
+	last := m.store.now()
+	for message := range l.rows() {
+		if message.Expires.After(last) {
+			last = message.Expires
+		}
+	}
+	b.set(headExpiryKey(last.Truncate(headRest).Add(headRest), l.drop), nil)
+}
+
+// An expiringListing is a maildrop in which lines expired.
+type expiringListing struct {
+	*listing
+	dying   []mailbox.Message
+	gone    map[mailbox.MessageID]bool
+	headDue bool // it is to be looked whether the head is needed
+}
+
+// readExpiring reads what buryExpired needs to know. A listing that is not in memory is
+// read only where there are many dead: nearly all temporary maildrops end as they came,
+// with a message or two.
+func (m *maildrops) readExpiring(ctx context.Context, l *expiringListing) error {
+	if err := m.readHead(l.listing); err != nil {
+		return err
+	}
+	l.headDue = l.headDue && l.headStored
+	if l.headDue || l.head.dead+uint64(len(l.dying)) >= minDead {
+		return m.load(ctx, l.listing)
+	}
+	return nil
+}
+
+// buryExpired removes the rows of lines that expired, and a head that is not needed.
+func (m *maildrops) buryExpired(b *batch, l expiringListing) {
+	for _, message := range l.dying {
+		if l.loaded {
+			l.strike(message.ID)
+		} else {
+			delete(l.adding, message.ID)
+		}
+	}
+	dead := l.head.dead + uint64(len(l.dying))
+	switch {
+	case l.headDue && l.living() == 0:
+		m.deleteRows(b, l.listing, l.dying)
+		b.delete(headKey(l.drop))
+		l.head, l.headStored = head{}, false
+	case l.headDue, l.loaded && dead >= minDead:
+		m.bury(b, l.listing, l.dying)
+	case len(l.dying) > 0:
+		m.deleteRows(b, l.listing, l.dying)
+		l.head.dead = dead
+		if l.headStored {
+			m.writeHead(b, l.listing)
+		}
+	}
+}
+
+func (m *maildrops) deleteRows(b *batch, l *listing, messages []mailbox.Message) {
+	for _, message := range messages {
+		b.delete(rowKey(l.drop, l.head.generation, message.ID))
+	}
 }
 
 // removalDay is the day under which a removal now is on record: today, and for a
@@ -454,24 +528,16 @@ func (m *maildrops) readHead(l *listing) error {
 	if l.headRead {
 		return nil
 	}
-	_, err := m.store.get(headKey(l.drop), func(value []byte) (err error) {
+	found, err := m.store.get(headKey(l.drop), func(value []byte) (err error) {
 		l.head, err = decodeHead(value)
 		return err
 	})
-	l.headRead = err == nil
+	l.headRead, l.headStored = err == nil, found
 	return err
 }
 
-// row reads a line, whether it is durable already or not.
-func (m *maildrops) row(drop mailbox.MaildropID, id mailbox.MessageID) (message mailbox.Message, found bool, err error) {
-	held := m.cache.hold([]mailbox.MaildropID{drop})
-	defer m.cache.release(held)
-	held[0].mu.Lock()
-	defer held[0].mu.Unlock()
-	return m.rowOf(held[0], id)
-}
-
-// rowOf is row for a caller that has the lock of the maildrop.
+// rowOf reads a line, whether it is durable already or not. The caller has the lock of
+// the maildrop.
 func (m *maildrops) rowOf(l *listing, id mailbox.MessageID) (message mailbox.Message, found bool, err error) {
 	if err := m.readHead(l); err != nil {
 		return message, false, err

@@ -14,6 +14,8 @@ type metrics struct {
 	stalls           prometheus.Counter
 	backgroundErrors prometheus.Counter
 	corruptions      prometheus.Counter
+	expired          prometheus.Counter
+	forgotten        prometheus.Counter
 }
 
 func newMetrics() *metrics {
@@ -33,6 +35,8 @@ func newMetrics() *metrics {
 		stalls:           counter("write_stalls_total", "How often writers were held back."),
 		backgroundErrors: counter("background_errors_total", "Failed flushes and compactions; each is tried again."),
 		corruptions:      counter("corruptions_total", "Values found to be other than what was written."),
+		expired:          counter("expired_total", "Lines of listings, and contents, removed as their time was over."),
+		forgotten:        counter("addresses_forgotten_total", "Temporary addresses that ended long ago and are forgotten."),
 	}
 	m.warm, m.cold = m.listings.WithLabelValues("memory"), m.listings.WithLabelValues("disk")
 	return m
@@ -69,7 +73,7 @@ func desc(name, help string) *prometheus.Desc {
 
 func (c *collector) own() []prometheus.Collector {
 	m := c.store.metrics
-	return []prometheus.Collector{m.syncs, m.listings, m.stalls, m.backgroundErrors, m.corruptions}
+	return []prometheus.Collector{m.syncs, m.listings, m.stalls, m.backgroundErrors, m.corruptions, m.expired, m.forgotten}
 }
 
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {

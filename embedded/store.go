@@ -43,6 +43,7 @@ type Options struct {
 
 	memTableSize  uint64        // smaller in tests that want tables; 0: memTableSize
 	flushPatience time.Duration // shorter in tests; 0: flushPatience
+	expireEvery   time.Duration // shorter in tests; 0: expireEvery
 }
 
 const (
@@ -69,6 +70,8 @@ type Store struct {
 	addresses  *addresses
 	failed     chan error
 	watcher    sync.WaitGroup // waits for the end of the guard
+	sweeper    sync.WaitGroup // removes what expired
+	endSweeper context.CancelFunc
 
 	life   sync.RWMutex // held for reading by every call of Pebble
 	closed chan struct{}
@@ -100,6 +103,7 @@ func Open(o Options) (*Store, error) {
 
 	o.memTableSize = cmp.Or(o.memTableSize, memTableSize)
 	o.flushPatience = cmp.Or(o.flushPatience, flushPatience)
+	o.expireEvery = cmp.Or(o.expireEvery, expireEvery)
 
 	lock, err := claim(o.FS, o.Dir)
 	if err != nil {
@@ -145,7 +149,7 @@ func open(o Options, lock *pebble.Lock) (_ *Store, err error) {
 	}
 	opened := &mailbox.MessageIDs{Now: o.Now}
 	s.newcomers = newNewcomers(opened.Next(), latest)
-	s.addresses = &addresses{s}
+	s.addresses = newAddresses(s)
 	if s.maildrops, err = newMaildrops(s, o.CachedMessages); err != nil {
 		return nil, err
 	}
@@ -155,6 +159,9 @@ func open(o Options, lock *pebble.Lock) (_ *Store, err error) {
 		}
 	}
 	s.watcher.Go(s.watch)
+	ctx, cancel := context.WithCancel(context.Background())
+	s.endSweeper = cancel
+	s.sweeper.Go(func() { s.expire(ctx, o.expireEvery) })
 	return s, nil
 }
 
@@ -198,6 +205,8 @@ func (s *Store) Ping(ctx context.Context) error {
 // Close waits for the calls that run, ends the others with
 // mailbox.ErrUnavailable, and gives the directory free.
 func (s *Store) Close() error {
+	s.endSweeper()
+	s.sweeper.Wait()
 	s.life.Lock()
 	defer s.life.Unlock()
 	if s.isClosed() {

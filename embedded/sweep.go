@@ -15,6 +15,7 @@ type SweepStats struct {
 	Uncommitted int // contents whose Put did not end
 	Unreleased  int // contents that a maildrop had removed and not released
 	Expired     int // lines of listings, and contents, whose time was over
+	Forgotten   int // temporary addresses that ended long ago
 	Days        int // half days of removals that were forgotten
 }
 
@@ -89,78 +90,6 @@ func rest(ctx context.Context, d time.Duration) error {
 	case <-ctx.Done():
 		return fmt.Errorf("%w: %w", mailbox.ErrUnavailable, ctx.Err())
 	}
-}
-
-// sweepExpired removes the lines and the contents that expired.
-func (s *Store) sweepExpired(ctx context.Context, stats *SweepStats) error {
-	now := s.now()
-	end := expiryPrefix(uint64(max(now.Unix(), 0)) + 1)
-	return s.pages(ctx, []byte{prefixExpiry}, end, func(keys [][]byte) error {
-		rows := make(map[mailbox.MaildropID][]mailbox.MessageID)
-		var stale [][]byte
-		for _, key := range keys {
-			e, err := decodeExpiry(key)
-			if err != nil {
-				return err
-			}
-			expired, err := s.isExpired(ctx, e, now)
-			switch {
-			case err != nil:
-				return err
-			case !expired:
-				stale = append(stale, key)
-			case e.kind == expiryRow:
-				rows[e.drop] = append(rows[e.drop], e.id)
-			default:
-				if err := s.contents.remove(ctx, e.id); err != nil {
-					return err
-				}
-				stats.Expired++
-			}
-		}
-		for drop, ids := range rows {
-			if err := s.maildrops.remove(ctx, drop, ids); err != nil {
-				return err
-			}
-			if err := s.contents.releaseAll(ctx, drop, ids); err != nil {
-				return err
-			}
-			stats.Expired += len(ids)
-		}
-		return s.deleteKeys(ctx, stale)
-	})
-}
-
-// isExpired reports whether what the key of expiry names is still there and says
-// so itself: it may have been added again with another time.
-func (s *Store) isExpired(ctx context.Context, e expiry, now time.Time) (bool, error) {
-	if err := s.enter(ctx); err != nil {
-		return false, err
-	}
-	defer s.leave()
-	over := func(t time.Time) bool { return !t.IsZero() && !now.Before(t) }
-	if e.kind == expiryContent {
-		r, found, err := s.contents.recordOf(e.id)
-		return found && over(r.expires), err
-	}
-	message, found, err := s.maildrops.row(e.drop, e.id)
-	return found && over(message.Expires), err
-}
-
-// deleteKeys deletes keys that mean nothing any more.
-func (s *Store) deleteKeys(ctx context.Context, keys [][]byte) error {
-	if len(keys) == 0 {
-		return nil
-	}
-	if err := s.enterWrite(ctx); err != nil {
-		return err
-	}
-	defer s.leaveWrite()
-	b := s.batch(0)
-	for _, key := range keys {
-		b.delete(key)
-	}
-	return s.commitUnsynced(b)
 }
 
 // sweepWatched looks at the contents on watch that are old enough.

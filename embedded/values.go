@@ -17,6 +17,9 @@ const (
 	rowForm     = 1
 	headForm    = 1
 	routeForm   = 1
+
+	// forgottenForm is a route with the time at which the address is forgotten.
+	forgottenForm = 2
 )
 
 // A record is the commit record of a content.
@@ -137,9 +140,25 @@ func appendRoute(b []byte, r mailbox.Route) []byte {
 	return b
 }
 
-func decodeRoute(b []byte) (r mailbox.Route, err error) {
+// appendForgotten is appendRoute of an address that is forgotten at a time; zero: never.
+func appendForgotten(b []byte, r mailbox.Route, forget time.Time) []byte {
+	form := len(b)
+	b = appendRoute(b, r)
+	if forget.IsZero() {
+		return b
+	}
+	b[form] = forgottenForm
+	return appendTime(b, forget)
+}
+
+// decodeRoute reads what appendRoute or appendForgotten wrote.
+func decodeRoute(b []byte) (r mailbox.Route, forget time.Time, err error) {
 	d := decoder{rest: b}
-	d.form(routeForm)
+	form := byte(routeForm)
+	if len(b) > 0 && b[0] == forgottenForm {
+		form = forgottenForm
+	}
+	d.form(form)
 	r.Kind = mailbox.Kind(d.octet())
 	r.Life = uint32(d.count(math.MaxUint32))
 	copy(r.Maildrop[:], d.octets(len(r.Maildrop)))
@@ -149,7 +168,10 @@ func decodeRoute(b []byte) (r mailbox.Route, err error) {
 	for range d.count(int64(len(d.rest) / 2)) {
 		r.Targets = append(r.Targets, mailbox.Address{Local: d.string(), Domain: d.string()})
 	}
-	return r, d.end("route")
+	if form == forgottenForm {
+		forget = d.time()
+	}
+	return r, forget, d.end("route")
 }
 
 func appendString(b []byte, s string) []byte {

@@ -44,13 +44,19 @@ func TestKeysComeBack(t *testing.T) {
 		t.Errorf("removal: %v %v %v", d, i, err)
 	}
 	now := time.Now()
-	if e, err := decodeExpiry(rowExpiryKey(now, drop, id)); err != nil || e != (expiry{expiryRow, drop, id}) {
+	if e, err := decodeExpiry(rowExpiryKey(now, drop, id)); err != nil || e != (expiry{kind: expiryRow, drop: drop, id: id}) {
 		t.Errorf("expiry of a line: %v %v", e, err)
 	}
 	if e, err := decodeExpiry(contentExpiryKey(now, id)); err != nil || e != (expiry{kind: expiryContent, id: id}) {
 		t.Errorf("expiry of a content: %v %v", e, err)
 	}
+	if e, err := decodeExpiry(headExpiryKey(now, drop)); err != nil || e != (expiry{kind: expiryHead, drop: drop}) {
+		t.Errorf("expiry of a head: %v %v", e, err)
+	}
 	a := mailbox.Address{Local: "a b\xff", Domain: "example.org"}
+	if e, err := decodeExpiry(addressExpiryKey(now, a)); err != nil || e != (expiry{kind: expiryAddress, address: a}) {
+		t.Errorf("expiry of an address: %v %v", e, err)
+	}
 	if got, err := decodeAddress(addressKey(a)); err != nil || got != a {
 		t.Errorf("address: %v %v", got, err)
 	}
@@ -88,7 +94,15 @@ func FuzzHead(f *testing.F) {
 func FuzzRoute(f *testing.F) {
 	f.Add(appendRoute(nil, mailbox.Route{Kind: mailbox.Alias, Life: 1, Secret: "x", Created: time.Now(), Targets: []mailbox.Address{{Local: "a", Domain: "b"}}}))
 	f.Add(appendRoute(nil, mailbox.Route{}))
-	fuzzValue(f, decodeRoute, appendRoute)
+	f.Add(appendForgotten(nil, mailbox.Route{Kind: mailbox.Temporary, Life: 1}, time.Now()))
+	type row struct {
+		route  mailbox.Route
+		forget time.Time
+	}
+	fuzzValue(f, func(b []byte) (r row, err error) {
+		r.route, r.forget, err = decodeRoute(b)
+		return r, err
+	}, func(b []byte, r row) []byte { return appendForgotten(b, r.route, r.forget) })
 }
 
 func fuzzValue[T any](f *testing.F, decode func([]byte) (T, error), encode func([]byte, T) []byte) {
@@ -111,6 +125,8 @@ func FuzzKeys(f *testing.F) {
 	f.Add(removalKey(7, mailbox.MaildropID{1}, mailbox.MessageID{2}))
 	f.Add(rowExpiryKey(time.Unix(1, 1), mailbox.MaildropID{1}, mailbox.MessageID{2}))
 	f.Add(contentExpiryKey(time.Unix(1, 1), mailbox.MessageID{2}))
+	f.Add(headExpiryKey(time.Unix(1, 1), mailbox.MaildropID{1}))
+	f.Add(addressExpiryKey(time.Unix(1, 1), mailbox.Address{Local: "a", Domain: "b"}))
 	f.Add(addressKey(mailbox.Address{Local: "a", Domain: "b"}))
 	f.Fuzz(func(t *testing.T, key []byte) {
 		if len(key) == 0 {
