@@ -15,7 +15,7 @@ import (
 	"github.com/emersion/go-message"
 )
 
-// ErrDraft: a field of the draft has a line break or another control
+// ErrDraft says that a field of the draft has a line break or another control
 // character, is too long, or cannot be a field at all.
 var ErrDraft = errors.New("letter: cannot be in a header")
 

@@ -46,6 +46,22 @@ func TestComposedIsReadBack(t *testing.T) {
 	}
 }
 
+func TestOddAddressesAreReadBack(t *testing.T) {
+	for _, from := range []string{
+		"Fred <fred>", `"john smith"@example.org`, "jörg@exämple.org", `"a\\b\"c" <a@example.org>`, "a@example.org (Fred)",
+		"<@>", "=?utf-8?q?=22?= <a@b>", `"=?utf-8?q?x?= y" <a@b>`, "fred@[IPv6:::1]",
+	} {
+		raw, err := Compose(Draft{From: from})
+		if err != nil {
+			t.Fatal(err)
+		}
+		want, _ := parseAddresses(from)
+		if got := read(t, string(raw)).From; len(got) != 1 || len(want) != 1 || *got[0] != *want[0] {
+			t.Errorf("%s came back as %v, want %v:\n%s", from, got, want, raw)
+		}
+	}
+}
+
 func TestASenderThatIsNoAddressIsReadBack(t *testing.T) {
 	for _, sender := range []string{"alice", "Frédéric", "alice (at work)", "a.b", "x"} {
 		raw, err := Compose(Draft{From: sender, Text: "hello"})

@@ -24,6 +24,14 @@ func FuzzRead(f *testing.F) {
 		}
 		f.Add(raw)
 	}
+	for _, s := range []string{
+		multi("mixed", "b", plainPart, multi("alternative", "c", plainPart, htmlPart), filePart),
+		"Content-Type: multipart/mixed; boundary=b\n\n--b\nContent-Type: multipart/mixed; boundary=b\n\n--b\n\na\n--b--\nb\n--b\n",
+		"From: a:b@c,(d)\"e\"<f>;\nContent-Type: text/html; name*0*=utf-8''%41; name*1=b\nContent-Transfer-Encoding: base64\n\nPGI+",
+		"Content-Transfer-Encoding: quoted-printable\nSubject: =?utf-8?q?=C3?= =?utf-8?b?vA==?=\n\na=\n=41= \n",
+	} {
+		f.Add([]byte(s))
+	}
 	limits := Limits{Octets: 1 << 20, Header: 4096, Text: 1000, HTML: 2000, Depth: 4, Parts: 20}
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		l, err := Read(bytes.NewReader(raw), limits)

@@ -189,6 +189,8 @@ func TestHostileHTMLIsMadeSafe(t *testing.T) {
 		{`<table><tr><td>a</b></div></p>b</td></tr></table>`, `<table><tr><td>ab</td></tr></table>`},
 		{`<table><tr><td>a<tr><td>b<tbody><tr><td>c</table>`, `<table><tr><td>a</td></tr><tr><td>b</td></tr><tbody><tr><td>c</td></tr></tbody></table>`},
 		{`<p>a<table><tr><td><p>b<div>c</table>d`, `<p>a</p><table><tr><td><p>b</p><div>c</div></td></tr></table>d`},
+		{`<b>a<table><tr><td>b</b>c</td></tr></table>d`, `<b>a<table><tr><td>bc</td></tr></table>d</b>`},
+		{`<p>a<table><tr><td>b</table></td></tr>c`, `<p>a</p><table><tr><td>b</td></tr></table>c`},
 		{`a<br/>b<br></br>c<hr>`, `a<br>b<br>c<hr>`},
 	} {
 		got, _, truncated := sanitize(c.in, 1<<20)
@@ -288,6 +290,14 @@ func TestLongHTMLIsCutWithItsTagsClosed(t *testing.T) {
 		if open, closed := strings.Count(out, "<"+name+">"), strings.Count(out, "</"+name+">"); open != closed || open == 0 || open > mostOpen {
 			t.Errorf("%d <%s>, %d </%s>", open, name, closed, name)
 		}
+	}
+}
+
+func TestElementsTooDeepAreLeftOut(t *testing.T) {
+	n := mostOpen + 50
+	out, _, truncated := sanitize(strings.Repeat("<i>", n)+"a"+strings.Repeat("</i>", n)+"b", 1<<20)
+	if want := strings.Repeat("<i>", mostOpen) + "a" + strings.Repeat("</i>", mostOpen) + "b"; out != want || truncated {
+		t.Errorf("became %s", out)
 	}
 }
 

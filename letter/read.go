@@ -8,7 +8,7 @@ import (
 	"math"
 )
 
-// ErrNoAttachment: the message has no attachment of that number.
+// ErrNoAttachment says that the message has no attachment of that number.
 var ErrNoAttachment = errors.New("letter: no such attachment")
 
 // Read reads a message to its end, or as far as the limits allow, and holds of

@@ -43,7 +43,6 @@ type textWriter struct {
 	pre    int  // depth of pre
 	hidden int  // depth within an element that is not displayed
 	links  []target
-	lists  int
 }
 
 // A target is where the link leads that began at that octet of the text.

@@ -3,6 +3,7 @@ package letter
 import (
 	"encoding/base64"
 	"io"
+	"slices"
 	"strings"
 )
 
@@ -45,7 +46,7 @@ func (d *base64Decoder) Write(p []byte) (int, error) {
 	d.out = d.out[:0]
 	if d.n == 0 && !d.ended && len(p)%4 == 0 {
 		// Nearly all lines are whole groups.
-		d.out = append(d.out, make([]byte, len(p)/4*3)...)
+		d.out = slices.Grow(d.out, len(p)/4*3)[:len(p)/4*3]
 		if n, err := base64.RawStdEncoding.Decode(d.out, p); err == nil && n == len(p)/4*3 {
 			return d.write(len(p))
 		}
