@@ -29,6 +29,8 @@ const (
 	eventRetry = 2 * time.Second // until then
 	// How many of the newest messages a stream compares with what it has told.
 	streamWindow = 100
+	// How many octets a silent stream keeps.
+	eventsBuffer = 1 << 10
 )
 
 func (p *public) events() {
@@ -161,6 +163,9 @@ func (s *events) run(ctx context.Context, w io.Writer) error {
 		}
 		if flusher != nil {
 			flusher.Flush()
+		}
+		if b.Cap() > eventsBuffer {
+			b = bytes.Buffer{} // a stream is silent most of its time
 		}
 		var err error
 		last := false

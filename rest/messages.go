@@ -59,7 +59,7 @@ type draft struct {
 	Sender  string `json:"sender" minLength:"1" maxLength:"1000" example:"Alice <alice@example.org>"`
 	Subject string `json:"subject,omitempty" maxLength:"1000"`
 	Body    string `json:"body,omitempty"`
-	Sent    string `json:"sent,omitempty" format:"date-time" doc:"now, if absent"`
+	Sent    string `json:"sent,omitempty" maxLength:"64" doc:"date and time of RFC 3339; now, if absent" example:"2026-01-31T12:00:00Z"`
 }
 
 type (

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"os"
 	"strings"
 	"sync"
@@ -17,6 +18,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"restante/internal/network"
 	"restante/mailbox"
 	"restante/mailbox/mailboxtest"
 	"restante/temporary"
@@ -445,3 +447,9 @@ func TestOtherOriginsAreLetInOnlyIfTheyAreNamed(t *testing.T) {
 		}
 	})
 }
+
+// quiet is a log that nobody reads.
+func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
+
+// subscriber is the network of an address.
+func subscriber(addr string) netip.Prefix { return network.Subscriber(netip.MustParseAddr(addr)) }
