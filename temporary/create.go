@@ -134,8 +134,9 @@ func (m *Mailboxes) addressFor(r Request) (mailbox.Address, error) {
 	if err != nil {
 		return mailbox.Address{}, err
 	}
+	i := slices.Index(m.options.Directory.TempDomains, a.Domain)
 	switch {
-	case !m.isTemporary(a):
+	case i < 0:
 		return mailbox.Address{}, fmt.Errorf("%s: %w", a, mailbox.ErrNotLocal)
 	case strings.Contains(a.Local, "+"):
 		// It would take mail from whoever has the address without the detail.
@@ -143,6 +144,7 @@ func (m *Mailboxes) addressFor(r Request) (mailbox.Address, error) {
 	case slices.Contains(reserved, a.Local):
 		return mailbox.Address{}, fmt.Errorf("%s is reserved: %w", a, mailbox.ErrExists)
 	}
+	a.Domain = m.options.Directory.TempDomains[i] // one text for all
 	return a, nil
 }
 

@@ -3,6 +3,7 @@ package temporary
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -11,7 +12,8 @@ import (
 	"restante/mailbox"
 )
 
-// A resident is a live mailbox, as far as the population knows it.
+// A resident is a live mailbox, as far as the population knows it. There may be many,
+// so it holds little.
 type resident struct {
 	address  mailbox.Address
 	maildrop mailbox.MaildropID
@@ -27,25 +29,25 @@ type population struct {
 	filled chan struct{} // closed when those of before the start are in
 
 	mu      sync.Mutex
-	known   *otter.Cache[mailbox.Address, resident] // nil: no limit
-	evicted []resident                              // in the call under way
-	ends    map[int64]*cohort                       // by the second
-	passed  int64                                   // the last second whose cohort has ended
+	known   *otter.Cache[mailbox.MaildropID, resident] // nil: no limit
+	evicted []resident                                 // in the call under way
+	ends    map[int64]*cohort                          // by the second
+	passed  int64                                      // the last second whose cohort has ended
 	live    int
-	ended   int                            // since expire was called last
-	expired []map[mailbox.Address]struct{} // still among the known
+	ended   int                               // since expire was called last
+	expired []map[mailbox.MaildropID]struct{} // still among the known
 }
 
 // A cohort are the live mailboxes that end in the same second.
 type cohort struct {
-	count     int
-	addresses map[mailbox.Address]struct{} // nil where there is no limit
+	count int
+	drops map[mailbox.MaildropID]struct{} // nil where there is no limit
 }
 
 func newPopulation(limit int, now func() time.Time) *population {
 	p := &population{now: now, filled: make(chan struct{}), ends: make(map[int64]*cohort), passed: now().Unix()}
 	if limit > 0 {
-		p.known = otter.Must(&otter.Options[mailbox.Address, resident]{
+		p.known = otter.Must(&otter.Options[mailbox.MaildropID, resident]{
 			MaximumSize: limit,
 			// From the start it is known how often each is used. Otherwise that begins
 			// when there is half as many as may be, and the first were the first to go.
@@ -53,7 +55,7 @@ func newPopulation(limit int, now func() time.Time) *population {
 			// Every call has the lock of the population, and maintenance is part of the
 			// call, so that it is known what goes when it returns.
 			Executor: func(f func()) { f() },
-			OnAtomicDeletion: func(e otter.DeletionEvent[mailbox.Address, resident]) {
+			OnAtomicDeletion: func(e otter.DeletionEvent[mailbox.MaildropID, resident]) {
 				if e.Cause == otter.CauseOverflow {
 					p.evicted = append(p.evicted, e.Value)
 				}
@@ -99,20 +101,17 @@ func (p *population) add(r resident) (evicted []resident) {
 		return nil
 	}
 	if p.known != nil {
-		if old, ok := p.known.GetEntryQuietly(r.address); ok {
-			if old.Value.maildrop == r.maildrop {
-				return nil
-			}
-			p.known.Invalidate(r.address) // somebody else removed it
-			p.leave(old.Value)
+		if _, counted := p.known.GetEntryQuietly(r.maildrop); counted {
+			return nil
 		}
-		p.known.Set(r.address, r)
+		r.address.Local = strings.Clone(r.address.Local) // nothing of what it was parsed from
+		p.known.Set(r.maildrop, r)
 	}
 	c := p.ends[end]
 	if c == nil {
 		c = new(cohort)
 		if p.known != nil {
-			c.addresses = make(map[mailbox.Address]struct{})
+			c.drops = make(map[mailbox.MaildropID]struct{})
 		}
 		p.ends[end] = c
 	}
@@ -121,7 +120,7 @@ func (p *population) add(r resident) (evicted []resident) {
 	if p.known == nil {
 		return nil
 	}
-	c.addresses[r.address] = struct{}{}
+	c.drops[r.maildrop] = struct{}{}
 	p.known.CleanUp()
 	evicted, p.evicted = p.evicted, nil
 	for _, gone := range evicted {
@@ -148,13 +147,13 @@ func (p *population) addUnknown(ends map[int64]int) {
 }
 
 // use notes that a mailbox is used.
-func (p *population) use(a mailbox.Address) {
+func (p *population) use(drop mailbox.MaildropID) {
 	if p.known == nil {
 		return
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.known.GetIfPresent(a)
+	p.known.GetIfPresent(drop)
 }
 
 // remove counts a mailbox no more. One that was not counted, since another server made
@@ -165,7 +164,7 @@ func (p *population) remove(r resident) {
 	defer p.mu.Unlock()
 	p.pass()
 	if p.known != nil {
-		if _, counted := p.known.Invalidate(r.address); !counted {
+		if _, counted := p.known.Invalidate(r.maildrop); !counted {
 			return
 		}
 	}
@@ -178,7 +177,7 @@ func (p *population) leave(r resident) {
 	if c == nil {
 		return
 	}
-	delete(c.addresses, r.address)
+	delete(c.drops, r.maildrop)
 	c.count--
 	p.live--
 	if c.count == 0 {
@@ -223,8 +222,8 @@ func (p *population) end(second int64) {
 	delete(p.ends, second)
 	p.live -= c.count
 	p.ended += c.count
-	if len(c.addresses) > 0 {
-		p.expired = append(p.expired, c.addresses)
+	if len(c.drops) > 0 {
+		p.expired = append(p.expired, c.drops)
 	}
 }
 
@@ -235,15 +234,12 @@ const forgetAtOnce = 500
 // the lock.
 func (p *population) forget(most int) {
 	for len(p.expired) > 0 {
-		for a := range p.expired[0] {
+		for drop := range p.expired[0] {
 			if most--; most < 0 {
 				return
 			}
-			delete(p.expired[0], a)
-			// It may have been made again.
-			if r, ok := p.known.GetEntryQuietly(a); ok && endOf(r.Value.expires) <= p.passed {
-				p.known.Invalidate(a)
-			}
+			delete(p.expired[0], drop)
+			p.known.Invalidate(drop)
 		}
 		p.expired = p.expired[1:]
 	}
@@ -283,13 +279,12 @@ func (m *Mailboxes) expire(ctx context.Context) {
 
 // count counts the mailboxes that were there before, where no other server makes any.
 func (m *Mailboxes) count(ctx context.Context) {
-	started := m.options.Now().UTC().Truncate(time.Millisecond)
 	domains := m.options.Directory.TempDomains
 	if m.options.Poll {
 		domains = nil
 	}
 	for len(domains) > 0 {
-		err := m.countDomain(ctx, domains[0], started)
+		err := m.countDomain(ctx, domains[0])
 		if err == nil {
 			domains = domains[1:]
 			continue
@@ -307,7 +302,7 @@ func (m *Mailboxes) count(ctx context.Context) {
 
 // countDomain adds the mailboxes of a domain. Without a limit nothing is known of one
 // but its end, and one that is made meanwhile has counted itself.
-func (m *Mailboxes) countDomain(ctx context.Context, domain string, started time.Time) error {
+func (m *Mailboxes) countDomain(ctx context.Context, domain string) error {
 	ends := make(map[int64]int)
 	for row, err := range m.options.Directory.List(ctx, domain) {
 		if err != nil {
@@ -316,10 +311,11 @@ func (m *Mailboxes) countDomain(ctx context.Context, domain string, started time
 		switch {
 		case row.Route.Kind != mailbox.Temporary:
 		case m.living.known != nil:
+			row.Address.Domain = domain // one text for all
 			for _, gone := range m.living.add(mailboxOf(row.Address, row.Route).resident()) {
 				m.evict(ctx, gone)
 			}
-		case row.Route.Created.Before(started):
+		case row.Route.Created.Before(m.since):
 			ends[endOf(row.Route.Expires)]++
 		}
 	}

@@ -302,6 +302,27 @@ func TestMailboxesOfBeforeAreCountedAtTheStart(t *testing.T) {
 	}
 }
 
+// Without a limit, nobody waits for the count.
+func TestAMailboxThatIsMadeDuringTheCountIsCountedOnce(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		stores := mailboxtest.Memory()
+		openSite(t, mailboxtest.Faulty(stores, mailboxtest.Never)).create(Request{})
+		time.Sleep(time.Second)
+		slow := func(_ int, name string) mailboxtest.Fault {
+			if name == "Addresses.List" {
+				return mailboxtest.Delay(time.Second)
+			}
+			return nil
+		}
+		s := openSite(t, mailboxtest.Faulty(stores, slow))
+		s.create(Request{}) // before the background work has begun
+		time.Sleep(time.Second / 2)
+		s.create(Request{})
+		time.Sleep(time.Minute)
+		s.counts("mailboxes_live", 3)
+	})
+}
+
 func TestNothingIsMadeBeforeTheCountIsDone(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		stores := mailboxtest.Memory()
@@ -360,8 +381,9 @@ func TestAServerCountsNoMailboxesOfOthers(t *testing.T) {
 	})
 }
 
-// Somebody else removed the address, and it is made again.
-func TestAnAddressThatIsMadeAgainIsCountedOnce(t *testing.T) {
+// Somebody else removed the address, and it is made again: the life before is counted
+// until its time is over.
+func TestAnAddressThatIsMadeAgainIsCountedForEachLife(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s := newSite(t, mailboxtest.Never, limit(2))
 		mb := s.create(Request{Local: "fred", Life: time.Minute})
@@ -369,7 +391,7 @@ func TestAnAddressThatIsMadeAgainIsCountedOnce(t *testing.T) {
 			t.Fatal(err)
 		}
 		s.create(Request{Local: "fred", Life: time.Hour})
-		s.counts("mailboxes_live", 1)
+		s.counts("mailboxes_live", 2)
 		time.Sleep(time.Minute)
 		s.counts("mailboxes_live", 1)
 		time.Sleep(time.Hour)

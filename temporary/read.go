@@ -15,7 +15,7 @@ func (m *Mailboxes) Get(ctx context.Context, a mailbox.Address) (Mailbox, error)
 	if err != nil {
 		return Mailbox{}, fmt.Errorf("temporary: get: %w", err)
 	}
-	m.living.use(a)
+	m.living.use(mb.Maildrop)
 	return mb, nil
 }
 

@@ -102,6 +102,7 @@ type Mailboxes struct {
 	trims   *trims
 	left    *leftovers
 	metrics *metrics
+	since   time.Time // what was made before is counted by Run
 }
 
 // New returns mailboxes. [Mailboxes.Run] does what is done in the background; with a
@@ -118,6 +119,7 @@ func New(o Options) (*Mailboxes, error) {
 		watched: newWatchers(o.MaxWatchers),
 		trims:   newTrims(o.MaxMessages),
 		left:    newLeftovers(),
+		since:   o.Now().UTC().Truncate(time.Millisecond),
 	}
 	m.metrics = newMetrics(m)
 	if o.Registerer != nil {
@@ -159,7 +161,7 @@ func (m *Mailboxes) Handle(_ context.Context, ev mailbox.Event) error {
 			if !m.isTemporary(r.Address) {
 				continue
 			}
-			m.living.use(r.Address)
+			m.living.use(r.Maildrop)
 			if !m.trims.delivered(r.Maildrop) {
 				m.metrics.untrimmed.Inc() // the next delivery comes back to it
 			}
