@@ -68,7 +68,7 @@ func newHandler() *site {
 		}
 		return s.fault
 	})
-	s.directory = &mailbox.Directory{Addresses: s.stores.Addresses, Domains: []string{"example.org", "example.net"}, TempDomains: []string{"example.org"}}
+	s.directory = &mailbox.Directory{Addresses: s.stores.Addresses, Domains: []string{"example.org", "example.net"}, TempDomains: []string{"temp.example.org"}}
 	registry := prometheus.NewRegistry()
 	s.handler = Admin(AdminOptions{
 		Directory:  s.directory,

@@ -35,7 +35,18 @@ func (a *admin) listing(api *api) {
 // listAccounts asks for the first row before it answers, so that a store that is
 // down is a 503.
 func (a *admin) listAccounts(ctx context.Context, in *listInput) (func(io.Writer) error, error) {
-	domains := a.Directory.Domains
+	kinds := in.Kind
+	if len(kinds) == 0 {
+		kinds = []string{mailbox.Account.String(), mailbox.Alias.String()}
+	}
+	domains := slices.Clone(a.Directory.Domains)
+	if slices.Contains(kinds, mailbox.Temporary.String()) {
+		for _, d := range a.Directory.TempDomains {
+			if !slices.Contains(domains, d) {
+				domains = append(domains, d)
+			}
+		}
+	}
 	if in.Domain != "" {
 		wanted, err := mailbox.ParseRoute("@" + in.Domain)
 		if err != nil {
@@ -45,10 +56,6 @@ func (a *admin) listAccounts(ctx context.Context, in *listInput) (func(io.Writer
 			return nil, mailbox.ErrNotLocal
 		}
 		domains = []string{wanted.Domain}
-	}
-	kinds := in.Kind
-	if len(kinds) == 0 {
-		kinds = []string{mailbox.Account.String(), mailbox.Alias.String()}
 	}
 	next, stop := iter.Pull2(a.rows(ctx, domains, kinds))
 	first, err, ok := next()

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -264,9 +265,9 @@ func TestAMessageThatIsRemovedWhileItIsListedIsLeftOut(t *testing.T) {
 	made := l.mailbox(t, "")
 	l.fill(t, made.Email, 3)
 	l.handler = Public(PublicOptions{Mailboxes: l.mailboxes, Log: quiet()}) // which has no summaries yet
-	opened := 0
+	var opened atomic.Int32
 	l.breakCalls("Contents.Open", func(ctx context.Context, c mailboxtest.Call) error {
-		if opened++; opened == 2 {
+		if opened.Add(1) == 2 {
 			return mailbox.ErrNotFound
 		}
 		return c.Do(ctx)
