@@ -751,8 +751,10 @@ const inert = window.trustedTypes?.createPolicy("mail", { createHTML: html => ht
 function sheet(m, remote) {
   const { signal } = state.reading;
   const { email } = state.box;
+  // The policy refuses styles in a text, and lets a script set them.
+  const html = m.html.replace(/<[^>]*>/g, tag => tag.replaceAll(' style="', ' data-style="'));
   // A parsed document without a window loads and runs nothing.
-  const parsed = new DOMParser().parseFromString(inert.createHTML(m.html), "text/html");
+  const parsed = new DOMParser().parseFromString(inert.createHTML(html), "text/html");
   const images = parsed.querySelectorAll("img[data-remote-src]");
   $("remote").hidden = remote || !images.length;
   $("remote-text").textContent = images.length === 1
@@ -771,10 +773,6 @@ function sheet(m, remote) {
     if (a.getAttribute("href").startsWith("#")) a.target = "_self";
     else a.rel = "noopener noreferrer";
   }
-  // The policy of the frame refuses styles in the text, and lets a script set them.
-  const styled = [...parsed.body.querySelectorAll("[style]")].map(e => [e, e.getAttribute("style")]);
-  for (const [e] of styled) e.removeAttribute("style");
-
   const frame = make("iframe", {
     className: "sheet", title: `Text of the message: ${m.subject || "no subject"}`, referrerPolicy: "no-referrer",
     src: remote ? document.body.dataset.remoteFrame : document.body.dataset.frame,
@@ -784,7 +782,10 @@ function sheet(m, remote) {
     if (signal.aborted) return;
     const inside = frame.contentDocument;
     inside.body.append(...[...parsed.body.childNodes].map(n => inside.adoptNode(n)));
-    for (const [e, css] of styled) e.style.cssText = css;
+    for (const e of inside.querySelectorAll("[data-style]")) {
+      e.style.cssText = e.dataset.style;
+      if (/url\(/i.test(e.style.cssText)) e.style.cssText = ""; // what is remote are images alone
+    }
     inside.addEventListener("keydown", e => { if (e.key === "Escape") back(); });
     fit(frame, signal);
   };

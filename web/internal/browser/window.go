@@ -2,8 +2,10 @@ package browser
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -18,8 +20,9 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// patience is how long a window waits for what is to come.
-const patience = 20 * time.Second
+// patience is how long a window waits for what is to come, on a machine that has
+// much else to do.
+const patience = time.Minute
 
 // A Window shows one page at a time. It shares nothing with other windows of the
 // browser, neither storage nor cache.
@@ -127,10 +130,14 @@ func (w *Window) Click(selector string) error {
 	return w.do("click "+selector, chromedp.Click(chromedp.CSS(selector), chromedp.NodeVisible))
 }
 
-// Type types into the element that has the focus. Keys without a character are
-// those of package kb.
-func (w *Window) Type(keys string, modifiers ...chromedp.Modifier) error {
-	return w.do("type", chromedp.KeyEvent(keys, chromedp.KeyModifiers(modifiers...)))
+// Type types into the element that has the focus.
+func (w *Window) Type(keys ...string) error {
+	return w.do("type", chromedp.KeyEvent(strings.Join(keys, "")))
+}
+
+// TypeBack types with the shift key held, as to go back with Tab.
+func (w *Window) TypeBack(key string) error {
+	return w.do("type", chromedp.KeyEvent(key, chromedp.KeyModifiers(chromedp.ModifierShift)))
 }
 
 // Save lets the window save downloads in a directory.
@@ -159,10 +166,31 @@ func (w *Window) Picture() ([]byte, error) {
 	return answer.Data, err
 }
 
-// Tree is the page as programs for the blind are told of it.
-func (w *Window) Tree() ([]*accessibility.Node, error) {
-	answer, err := chromedp.Call(w.ctx, accessibility.GetFullAXTree, accessibility.GetFullAXTreeParams{})
-	return answer.Nodes, err
+// A Thing is a part of the page as programs for the blind are told of it.
+type Thing struct{ Role, Name string }
+
+// Things are all that such programs are told of the page, apart from its frames.
+func (w *Window) Things() ([]Thing, error) {
+	ctx, cancel := context.WithTimeout(w.ctx, patience)
+	defer cancel()
+	answer, err := chromedp.Call(ctx, accessibility.GetFullAXTree, accessibility.GetFullAXTreeParams{})
+	if err != nil {
+		return nil, fmt.Errorf("browser: ask for the accessibility tree: %w", err)
+	}
+	var all []Thing
+	for _, n := range answer.Nodes {
+		if !n.Ignored {
+			all = append(all, Thing{text(n.Role), text(n.Name)})
+		}
+	}
+	return all, nil
+}
+
+func text(v *accessibility.Value) (s string) {
+	if v != nil && json.Unmarshal(v.Value, &s) != nil {
+		return string(v.Value)
+	}
+	return s
 }
 
 // Ask evaluates an expression in the page, which may be a promise.
