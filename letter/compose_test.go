@@ -37,6 +37,9 @@ func TestComposedIsReadBack(t *testing.T) {
 				len(l.ReplyTo) != 1 || !l.Date.Equal(at) || l.MessageID != "1.2@example.org" || l.Truncated {
 				t.Fatalf("came back as %+v", l)
 			}
+			if body := string(raw[strings.Index(string(raw), "\r\n\r\n"):]); strings.Contains(body, " \r\n") || strings.Contains(body, "\t\r\n") {
+				t.Fatalf("white space at the end of a line, which transports may drop:\n%q", raw)
+			}
 			for _, line := range strings.SplitAfter(string(raw), "\n") {
 				if line != "" && !strings.HasSuffix(line, "\r\n") || len(line) > 1000 {
 					t.Fatalf("line %.90q of %d octets", line, len(line))

@@ -181,8 +181,8 @@ func parseDate(s string) time.Time {
 	if err != nil {
 		t, err = mail.ParseDate(s)
 	}
-	// Years of five digits cannot be written as JSON or RFC 3339.
-	if err != nil || t.Year() < 1 || t.UTC().Year() < 1 || t.Year() > 9999 || t.UTC().Year() > 9999 {
+	// Other years cannot be written as JSON or RFC 3339.
+	if y, utc := t.Year(), t.UTC().Year(); err != nil || min(y, utc) < 1 || max(y, utc) > 9999 {
 		return time.Time{}
 	}
 	return t

@@ -258,13 +258,10 @@ var attributeValues = map[string]*regexp.Regexp{
 // attributes are those of t that may stay, or false where the element must go.
 func (w *writer) attributes(t html.Token) ([]html.Attribute, bool) {
 	var kept []html.Attribute
-	seen := map[string]bool{}
-	for _, a := range t.Attr {
+	source := false
+	for _, a := range t.Attr { // of two with the same name it has the first
 		if len(kept) > 30 {
 			break
-		}
-		if a.Namespace != "" || seen[a.Key] {
-			continue // a browser takes the first
 		}
 		switch value, ok := attributeValues[a.Key]; {
 		case a.Key == "style":
@@ -285,15 +282,11 @@ func (w *writer) attributes(t html.Token) ([]html.Attribute, bool) {
 			if !ok {
 				return nil, false
 			}
-			seen["src"] = true
+			source = true
 			kept = append(kept, a)
-			continue
-		default:
-			continue
 		}
-		seen[a.Key] = true
 	}
-	if t.Data == "img" && (!seen["src"] || isPixel(kept)) {
+	if t.Data == "img" && (!source || isPixel(kept)) {
 		return nil, false
 	}
 	return kept, true

@@ -62,6 +62,7 @@ func TestHostileHTMLIsMadeSafe(t *testing.T) {
 		{`<a href="//e.example/x">a</a>`, `<a href="https://e.example/x" rel="noopener noreferrer nofollow" target="_blank">a</a>`},
 		{`<a href="mailto:a@e.example?subject=x">a</a>`, `<a href="mailto:a@e.example?subject=x" rel="noopener noreferrer nofollow" target="_blank">a</a>`},
 		{`<a href="tel:+4930123">a</a>`, `<a href="tel:+4930123" rel="noopener noreferrer nofollow" target="_blank">a</a>`},
+		{"<a href=\"ht\ntps://e.example/a\tb\x01\u202e\">a</a>", `<a href="https://e.example/ab" rel="noopener noreferrer nofollow" target="_blank">a</a>`},
 		{`<area href="https://e.example"><map name=x>a</map>`, `a`},
 
 		// Nothing is loaded until somebody asks.
@@ -163,6 +164,7 @@ func TestHostileHTMLIsMadeSafe(t *testing.T) {
 		{`<p style="width:expression(alert(1))">a</p>`, `<p>a</p>`},
 		{`<p style="width:calc(100% - 1px)">a</p>`, `<p>a</p>`},
 		{`<p style="color:var(--x)">a</p>`, `<p>a</p>`},
+		{`<p style="width:max(100, 200);color:red">a</p>`, `<p style="color: red">a</p>`},
 		{`<p style="-moz-binding:url(https://e.example)">a</p>`, `<p>a</p>`},
 		{`<p style="behavior:url(x.htc)">a</p>`, `<p>a</p>`},
 		{`<p style="position:fixed;top:0;left:0;z-index:9;width:100%">a</p>`, `<p style="width: 100%">a</p>`},
