@@ -18,12 +18,17 @@ import (
 )
 
 // chromium is one browser for all tests; each has windows of its own.
-var chromium = sync.OnceValues(func() (*browser.Browser, error) { return browser.Start(context.Background()) })
+var chromium = sync.OnceValues(func() (b *browser.Browser, err error) {
+	running, err = browser.Start(context.Background())
+	return running, err
+})
+
+var running *browser.Browser // nil: no test has needed it
 
 func TestMain(m *testing.M) {
 	code := m.Run()
-	if b, err := chromium(); err == nil {
-		b.Close()
+	if running != nil {
+		running.Close()
 	}
 	os.Exit(code)
 }
