@@ -63,10 +63,9 @@ const (
 	smallContent = 8 << 10
 	// maxWriting is how many parts of one content are on their way at once.
 	maxWriting = 4
-	// writingRoom is for parts of all contents that are on their way, in octets: 32
-	// parts keep a cluster busy, and a node that runs on little answers in time. The
-	// driver takes as much again for its frames.
-	writingRoom = 4 << 20
+	// writingRoom is for parts of all contents that are written, in octets. The
+	// driver takes as much again for its frames of those on their way.
+	writingRoom = 2 * mostParts * partSize
 	// undoTimeout is how long it may take to remove what was not completed.
 	undoTimeout = 3 * time.Second
 	// temporaryGrace is how much longer than its message a temporary content
@@ -78,6 +77,7 @@ const (
 type contents struct {
 	*session
 	writing  *semaphore.Weighted
+	window   *window
 	reading  *semaphore.Weighted
 	releases *releases
 }
@@ -86,6 +86,7 @@ func newContents(s *session) *contents {
 	c := &contents{
 		session: s,
 		writing: semaphore.NewWeighted(writingRoom),
+		window:  newWindow(),
 		reading: semaphore.NewWeighted(aheadRoom),
 	}
 	c.releases = newReleases(s)
@@ -166,8 +167,14 @@ func (p *put) copy(ctx context.Context, r io.Reader) (octets int64, err error) {
 	}
 	octets = int64(n)*partSize + int64(len(last.octets))
 	p.begun, p.committed = true, true
-	return octets, p.write(ctx, &p.table.insertLast,
-		p.content.ID, n, last.octets, octets, n+1, p.content.Maildrops, p.ttl)
+	commit := func() error {
+		return p.write(ctx, &p.table.insertLast,
+			p.content.ID, n, last.octets, octets, n+1, p.content.Maildrops, p.ttl)
+	}
+	if n == 0 { // small, and its sender soon comes again
+		return octets, commit()
+	}
+	return octets, p.contents.window.carry(ctx, commit)
 }
 
 // cut reads r to its end and lets the group write every part but the last, which
@@ -190,7 +197,9 @@ func (p *put) cut(ctx context.Context, group *errgroup.Group, r io.Reader) (n in
 		group.Go(func() error {
 			defer p.contents.writing.Release(partSize)
 			defer buf.free()
-			return p.write(ctx, &p.table.insertPart, p.content.ID, part, buf.octets, p.ttl)
+			return p.contents.window.carry(ctx, func() error {
+				return p.write(ctx, &p.table.insertPart, p.content.ID, part, buf.octets, p.ttl)
+			})
 		})
 	}
 }
