@@ -33,6 +33,8 @@ func TestTwoDatacenters(t *testing.T) {
 	t.Run("maildrops of both release a content together", p.releasedInBoth)
 	t.Run("while one is away the other does not say not found", p.alone)
 	t.Run("the sweep in one asks the other", p.sweptFromAfar)
+	t.Run("what is listed and removed in one is so in the other soon", p.listedInBoth)
+	t.Run("the schema", func(t *testing.T) { schemaInTwo(t, c) })
 }
 
 // A pair is two stores on the same keyspace, in dc1 and dc2.
@@ -116,6 +118,49 @@ func (p *pair) addressFromAfar(t *testing.T) {
 		if r, err := p.two.Addresses().Lookup(t.Context(), a); err != nil || r.Life != 2 {
 			t.Errorf("Lookup = %v, %v; want what was put in dc1", r, err)
 		}
+	}
+}
+
+// Both deliver to one maildrop and both remove from it, each what it sees.
+func (p *pair) listedInBoth(t *testing.T) {
+	drop := someDrops(1)[0]
+	added := make(map[*Store][]mailbox.Entry)
+	for _, s := range []*Store{p.one, p.two} {
+		for range 10 {
+			added[s] = append(added[s], mailbox.Entry{Maildrop: drop, Message: mailbox.Message{ID: ids.Next(), Octets: 1, Recipients: 1}})
+		}
+		if err := s.Maildrops().Add(t.Context(), added[s]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	lists := func(s *Store) []mailbox.Message {
+		listed, err := s.Maildrops().List(t.Context(), drop)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return listed
+	}
+	for _, s := range []*Store{p.one, p.two} {
+		settles(t, "not all are listed", func() bool { return len(lists(s)) == 20 })
+	}
+	all := lists(p.two)
+	if err := p.two.Maildrops().Remove(t.Context(), drop, all[5:]...); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.one.Maildrops().Remove(t.Context(), drop, all[:3]...); err != nil {
+		t.Fatal(err)
+	}
+	// What is repeated was removed already.
+	for s, entries := range added {
+		if err := s.Maildrops().Add(t.Context(), entries); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, s := range []*Store{p.one, p.two} {
+		settles(t, "it is not the two that are left", func() bool {
+			left := lists(s)
+			return len(left) == 2 && left[0].ID == all[3].ID && left[1].ID == all[4].ID
+		})
 	}
 }
 

@@ -223,8 +223,8 @@ func TestWhatSomebodyElsesChangeHindersIsTriedAgain(t *testing.T) {
 	})
 }
 
-func TestTheSchemaInTwoDatacenters(t *testing.T) {
-	c := cassandratest.StartDatacenters(t, 2, 1)
+// schemaInTwo is part of TestTwoDatacenters.
+func schemaInTwo(t *testing.T, c *cassandratest.Cluster) {
 	one, two := c.Node(1, 1), c.Node(2, 1)
 	at := func(n *cassandratest.Node, keyspace string) Options {
 		return Options{Hosts: []string{n.Address}, Keyspace: keyspace, Datacenter: n.Datacenter}
