@@ -175,7 +175,7 @@ C: two
 C: .
 S: 451 4.3.0 try again later ({{[^ ]*}})
 on smtp-rcpt
-C: RCPT TO:<fred@example.org>
+C: RCPT TO:<barney@example.org>
 S: 451 4.3.0 try again later ({{[^ ]*}})
 on pop3-retr
 C: RETR 1
