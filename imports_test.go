@@ -44,12 +44,14 @@ var allowed = map[string][]string{
 
 // onlyHere names modules that one package hides from all others.
 var onlyHere = map[string]string{
-	"github.com/gocql/gocql":         "cassandra",
-	"github.com/chromedp/":           "web/internal/browser",
-	"github.com/cockroachdb/pebble/": "embedded",
-	"github.com/emersion/go-smtp":    "smtp",
-	"github.com/danielgtaylor/huma/": "rest",
-	"github.com/alecthomas/kong":     "cmd/restante perf cassandra/bare",
+	"github.com/gocql/gocql":             "cassandra",
+	"github.com/chromedp/":               "web/internal/browser",
+	"github.com/cockroachdb/pebble/":     "embedded",
+	"github.com/emersion/go-smtp":        "smtp",
+	"github.com/emersion/go-message/":    "letter",
+	"github.com/microcosm-cc/bluemonday": "letter",
+	"github.com/danielgtaylor/huma/":     "rest",
+	"github.com/alecthomas/kong":         "cmd/restante perf cassandra/bare",
 }
 
 // domainMay is all that the domain imports from outside the standard library.
