@@ -57,7 +57,11 @@ func (s *Store) sweepExpiredFrom(ctx context.Context, from []byte, stats *SweepS
 	end := expiryPrefix(uint64(max(now.Unix(), 0)) + 1)
 	return s.pages(ctx, from, end, func(keys [][]byte) error {
 		for chunk := range slices.Chunk(keys, expireChunk) {
+			start := time.Now()
 			if err := s.expireKeys(ctx, chunk, now, stats); err != nil {
+				return err
+			}
+			if err := rest(ctx, time.Since(start)); err != nil {
 				return err
 			}
 		}
