@@ -137,6 +137,9 @@ func (f *fake) list(w http.ResponseWriter, r *http.Request) {
 		limit = 100
 	}
 	var l listing
+	if f.breaks("gives too long a page") {
+		limit++
+	}
 	from := r.FormValue("from")
 	found := from == ""
 	for _, m := range slices.Backward(b.messages) {
@@ -175,7 +178,11 @@ func (f *fake) read(w http.ResponseWriter, r *http.Request) {
 		if f.breaks("reads another message") {
 			i = 0
 		}
-		answer(w, http.StatusOK, b.messages[i])
+		m := b.messages[i]
+		if f.breaks("tells two sizes") {
+			m.Size++
+		}
+		answer(w, http.StatusOK, m)
 	}
 }
 
@@ -273,6 +280,8 @@ func TestAServerThatBreaksItsWordIsFound(t *testing.T) {
 		"begins a page too late":         "begins with",
 		"leaves out a message":           "is missing on a page",
 		"ends a page too early":          "and there is another",
+		"gives too long a page":          "a page of 10 messages has 11",
+		"tells two sizes":                "octets, and",
 		"miscounts":                      "is said to have",
 		"is not always available":        "503",
 	} {
@@ -306,6 +315,47 @@ func TestTheMixOfRequestsIsThePublishedOne(t *testing.T) {
 	}
 	if sum.requests != 40_738 {
 		t.Errorf("%d requests were published", sum.requests)
+	}
+}
+
+func TestUsersThinkAndBeginOneByOne(t *testing.T) {
+	const mean = 20 * time.Millisecond
+	l := load{users: 20, time: 400 * time.Millisecond, spawn: 1000, think: 2 * mean}
+	r := l.on(serve(t, ""), newNames())
+	defer r.close()
+	sum, err := r.Run(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	tasks := int64(l.users) * int64(l.time/mean)
+	if sum.Operations == 0 || sum.Operations > tasks*3/2 {
+		t.Errorf("%d requests, of %d tasks there is time for", sum.Operations, tasks)
+	}
+	l.spawn = 10
+	r = l.on(serve(t, ""), newNames())
+	defer r.close()
+	if _, err := r.Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for i, u := range r.all {
+		if i >= 4 && u.client.conn != nil {
+			t.Errorf("user %d has begun before its time", i)
+		}
+	}
+}
+
+func TestAMailboxThatIsGoneInTheEndIsFound(t *testing.T) {
+	l, box, _ := shared(t)
+	l.unseen(box)
+	if n := l.settled(); n.wrong != 1 {
+		t.Errorf("a mailbox that nobody removed: %+v", n)
+	}
+	l, box, _ = shared(t)
+	l.shut(box)
+	l.removed(box)
+	l.unseen(box)
+	if n := l.settled(); n.bad() > 0 {
+		t.Errorf("a mailbox that was removed: %+v, %q", n, l.faults)
 	}
 }
 
