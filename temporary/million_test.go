@@ -90,17 +90,18 @@ func benchmarkExpiry(b *testing.B, mailboxes int, limited bool) {
 	before.report(b, "before")
 	clock.by.Add(int64(24 * time.Hour))
 	during, began := new(pauses), time.Now()
-	var stats embedded.SweepStats
 	during.watch(b, m, func() {
-		if stats, err = store.Sweep(b.Context()); err != nil {
-			b.Error(err)
+		for again := true; again && err == nil; { // the store does so itself at the same time
+			var stats embedded.SweepStats
+			stats, err = store.Sweep(b.Context())
+			again = stats.Expired > 0
 		}
 	})
 	during.report(b, "during")
 	b.ReportMetric(time.Since(began).Seconds(), "removal-s")
 	b.ReportMetric(residentMiB(b), "RSS-after-MiB")
-	if stats.Expired < mailboxes/10*2 {
-		b.Errorf("the sweep removed %+v", stats)
+	if err != nil {
+		b.Fatal(err)
 	}
 	for live, deadline := m.living.len(), time.Now().Add(10*time.Second); live > 100_000; live = m.living.len() {
 		if time.Now().After(deadline) {
