@@ -3,6 +3,7 @@ package rest
 import (
 	"log/slog"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -33,6 +34,9 @@ func (d *door) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	w := &response{ResponseWriter: rw}
 	r = withRequestID(r)
 	_, pattern := d.mux.Handler(r)
+	if !isClean(r.URL.EscapedPath()) {
+		pattern = "" // the router would lead to another resource, with a page of HTML
+	}
 	defer func() { d.count(r.Context(), pattern, w.status, time.Since(began)) }()
 	defer d.recover(w, r)
 
@@ -53,6 +57,17 @@ func (d *door) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 		return
 	}
 	d.mux.ServeHTTP(w, r)
+}
+
+// isClean reports whether a path has no segments that are empty, "." or "..".
+func isClean(p string) bool {
+	segments := strings.Split(strings.TrimPrefix(p, "/"), "/")
+	for i, s := range segments {
+		if s == "." || s == ".." || s == "" && i < len(segments)-1 {
+			return false
+		}
+	}
+	return true
 }
 
 // secure sets headers for the case that a browser shows an answer: it must not
