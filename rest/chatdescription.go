@@ -14,8 +14,10 @@ func (c chat) describe() {
 	longest := int64(c.texts.MaxTimeout.Seconds())
 	text := textSchema("the text", 1)
 	text.MaxLength = ptr(textman.MaxText)
+	user := textSchema("not all digits, and not longer than 64 octets; capital letters and blanks count as three", 1)
+	user.MaxLength, user.Pattern = ptr(64), "[^0-9]"
 	fields := map[string]*huma.Schema{
-		"username": textSchema("not all digits, and not longer than 64 octets; capital letters and blanks count as three", 1),
+		"username": user,
 		"text":     text,
 		"message":  textSchema("the same as text, for older clients", 0),
 		"timeout": {
@@ -24,12 +26,12 @@ func (c chat) describe() {
 		},
 	}
 	form := &huma.Schema{Type: "object", Properties: fields, AdditionalProperties: false}
-	username := &huma.Param{Name: "username", In: "query", Schema: textSchema("", 0), Description: "whose texts", Required: true}
+	username := &huma.Param{Name: "username", In: "query", Schema: user, Description: "whose texts", Required: true}
 	nobody := c.answer("There are no texts for the user", "application/json", &huma.Schema{Type: "string", Enum: []any{chatNobody}})
 
 	post := c.operation(http.MethodPost, "post-text", "Post a text for a user",
 		"The parameters may also be in the query. A text is kept until the user takes it or its time is over, and it can be read by POP3 as well.",
-		http.StatusRequestEntityTooLarge, http.StatusRequestTimeout, http.StatusUnsupportedMediaType, http.StatusInsufficientStorage)
+		http.StatusUnsupportedMediaType, http.StatusInsufficientStorage)
 	for _, name := range postParameters {
 		post.Parameters = append(post.Parameters, &huma.Param{Name: name, In: "query", Schema: fields[name]})
 	}

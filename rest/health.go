@@ -40,6 +40,9 @@ func health(api *api, ready *readiness) {
 		}
 		return okStatus(), nil
 	})
+	// What the door answers, as it does before every operation.
+	paths := api.OpenAPI().Paths
+	paths["/readyz"].Get.Responses["default"] = paths["/healthz"].Get.Responses["default"]
 }
 
 // Anybody may ask for readiness, so the store is asked at most once in a while and

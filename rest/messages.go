@@ -57,9 +57,9 @@ type Attachment struct {
 // A draft is a message to post, in JSON.
 type draft struct {
 	Sender  string `json:"sender" minLength:"1" maxLength:"1000" example:"Alice <alice@example.org>"`
-	Subject string `json:"subject,omitempty" maxLength:"1000"`
-	Body    string `json:"body,omitempty"`
-	Sent    string `json:"sent,omitempty" maxLength:"64" doc:"date and time of RFC 3339; now, if absent" example:"2026-01-31T12:00:00Z"`
+	Subject string `json:"subject,omitempty" nullable:"true" maxLength:"1000"`
+	Body    string `json:"body,omitempty" nullable:"true"`
+	Sent    string `json:"sent,omitempty" nullable:"true" maxLength:"64" doc:"date and time of RFC 3339; now, if absent" example:"2026-01-31T12:00:00Z"`
 }
 
 type (
@@ -103,8 +103,7 @@ func (p *public) messages() {
 			"application/json": {Schema: p.schema(draft{})},
 		}},
 		SkipValidateBody: true, // post does it, for it depends on what it is
-		Errors: []int{http.StatusNotFound, http.StatusRequestEntityTooLarge, http.StatusRequestTimeout, http.StatusUnsupportedMediaType,
-			http.StatusTooManyRequests, http.StatusInsufficientStorage},
+		Errors:           []int{http.StatusNotFound, http.StatusUnsupportedMediaType, http.StatusTooManyRequests, http.StatusInsufficientStorage},
 	}, shortTimeout, p.post)
 	register(p.api, huma.Operation{
 		OperationID: "remove-message", Method: http.MethodDelete, Path: messagePath, Tags: tags,

@@ -82,9 +82,11 @@ func Public(o PublicOptions) http.Handler {
 	p := &public{
 		PublicOptions: o,
 		api: &api{
-			API:    humago.New(mux, describePublic(o.Version)),
-			log:    o.Log,
-			errors: []int{http.StatusBadRequest, http.StatusUnauthorized, http.StatusServiceUnavailable},
+			API: humago.New(mux, describePublic(o.Version)),
+			log: o.Log,
+			errors: []int{
+				http.StatusBadRequest, http.StatusUnauthorized, http.StatusRequestTimeout, http.StatusRequestEntityTooLarge, http.StatusServiceUnavailable,
+			},
 		},
 		creations: newRates(o.CreateRate),
 		posts:     newRates(o.CreateRate * postFactor),
