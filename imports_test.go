@@ -32,7 +32,8 @@ var allowed = map[string][]string{
 	"embedded":         {"mailbox"},
 	"schema":           {"internal/cql"},
 	"web":              {},
-	"app":              {"mailbox", "auth", "pop3", "smtp", "rest", "temporary", "textman", "web", "embedded", "cassandra", "schema", "internal/network"},
+	"webhook":          {"mailbox"},
+	"app":              {"mailbox", "auth", "pop3", "smtp", "rest", "temporary", "textman", "web", "webhook", "embedded", "cassandra", "schema", "internal/network"},
 	"cmd/restante":     {"app", "rest"},
 
 	"mailbox/mailboxtest":     {"mailbox"},

@@ -160,6 +160,9 @@ func (a *App) openStore() error {
 	if err := a.newTemporary(announcements); err != nil {
 		return err
 	}
+	if err := a.newWebhook(announcements); err != nil {
+		return err
+	}
 	announcements.Start()
 	a.onClose("announcements", func() error { announcements.Stop(); return nil })
 	return nil

@@ -46,6 +46,9 @@ type Config struct {
 	HTTPMaxMessage   Size          `group:"public" default:"1MiB" placeholder:"SIZE" help:"Largest message that is posted there."`
 	APIKeys          []string      `name:"api-key" group:"public" placeholder:"NAME:KEY" help:"A key that raises the limits of its holder a hundred times. Repeatable. Better in the environment or the configuration file."`
 
+	WebhookURL    string `name:"webhook-url" group:"public" placeholder:"URL" help:"Where each new message is told of, by a signed POST (Standard Webhooks)."`
+	WebhookSecret string `group:"public" placeholder:"SECRET" help:"Key of the signatures: 24 to 64 octets in base64, perhaps after whsec_. Better in the environment or the configuration file."`
+
 	Cassandra   SchemaConfig `embed:"" group:"cassandra"`
 	ApplySchema bool         `name:"cassandra-apply-schema" group:"cassandra" help:"Make what is missing of the keyspace and its tables, as schema apply does."`
 
@@ -140,6 +143,9 @@ func (c *Config) Validate() error {
 		}
 	}
 	if err := c.validatePublic(); err != nil {
+		return err
+	}
+	if err := c.validateWebhook(); err != nil {
 		return err
 	}
 	if c.POP3Idle < 10*time.Minute {
