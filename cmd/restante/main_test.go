@@ -13,6 +13,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"restante/cassandra/cassandratest"
+	"restante/internal/freeport"
 )
 
 // TestMain lets the scripts run the program itself, as processes of its own.
@@ -20,8 +21,8 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"restante": main})
 }
 
-// TestStories plays testdata/*.txt. Each has free ports in its environment, and
-// the commands wait-port HOST:PORT and readme HEADING FILE.
+// TestStories plays testdata/*.txt. Each has ports of its own in its environment,
+// and the commands wait-port HOST:PORT and readme HEADING FILE.
 func TestStories(t *testing.T) {
 	testscript.Run(t, stories("testdata", nil))
 }
@@ -54,12 +55,18 @@ func stories(dir string, more func(*testscript.Env)) testscript.Params {
 	return testscript.Params{
 		Dir: dir,
 		Setup: func(env *testscript.Env) error {
-			for _, flag := range []string{"SMTP", "SUBMISSION", "SUBMISSIONS", "POP3", "POP3S", "HTTP", "ADMIN"} {
-				port, err := freePort()
-				if err != nil {
-					return err
+			flags := []string{"SMTP", "SUBMISSION", "SUBMISSIONS", "POP3", "POP3S", "HTTP", "ADMIN"}
+			addrs, release, err := freeport.Hold(len(flags))
+			if err != nil {
+				return err
+			}
+			env.Defer(func() {
+				if err := release(); err != nil {
+					env.T().Log(err)
 				}
-				env.Setenv("RESTANTE_"+flag, "127.0.0.1:"+port)
+			})
+			for i, flag := range flags {
+				env.Setenv("RESTANTE_"+flag, addrs[i])
 			}
 			env.Setenv("RESTANTE_GRACE", "5s")
 			if more != nil {
@@ -72,16 +79,6 @@ func stories(dir string, more func(*testscript.Env)) testscript.Params {
 			"readme":    readme,
 		},
 	}
-}
-
-func freePort() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	defer l.Close()
-	_, port, err := net.SplitHostPort(l.Addr().String())
-	return port, err
 }
 
 // waitPort waits until something listens.
