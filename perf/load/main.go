@@ -202,16 +202,8 @@ func (o *output) write(w io.Writer, result scenario.Result) error {
 	if o.JSON == "-" {
 		return report.WriteLines(w, result)
 	}
-	if err := report.WriteTable(w, result); err != nil || o.JSON == "" {
+	if err := report.WriteTable(w, result); err != nil {
 		return err
 	}
-	f, err := os.OpenFile(o.JSON, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
-	if err != nil {
-		return err
-	}
-	err = report.WriteLines(f, result)
-	if e := f.Close(); err == nil {
-		err = e
-	}
-	return err
+	return report.Append(o.JSON, result)
 }

@@ -1,31 +1,21 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"net"
 	"net/http"
 	"net/url"
-	"strconv"
 	"time"
+
+	"restante/perf/wire"
 )
 
-// A client speaks HTTP/1.1 on one connection, which it keeps, with as little code as it
-// takes: thousands of them share a process and must leave the processor to the server.
-// It has one request at a time.
-type client struct {
-	addr    string // host:port
-	timeout time.Duration
+// A client has one request at a time, on a connection that it keeps.
+type client struct{ wire.HTTP }
 
-	conn net.Conn // nil: the next request dials
-	read *bufio.Reader
-	stop func() bool // ends the watch over the context that the connection was dialled with
-	out  []byte
-}
+func newClient(addr string) *client { return &client{wire.HTTP{Addr: addr, Timeout: patience}} }
 
 // A draft is a message as it is posted.
 type draft struct {
@@ -75,7 +65,7 @@ func (c *client) ask(ctx context.Context, method, target string, say any, want i
 			return err
 		}
 	}
-	status, got, err := c.exchange(ctx, method, target, body)
+	status, got, err := c.Exchange(ctx, method, target, "application/json", body)
 	switch {
 	case err != nil:
 		return fmt.Errorf("%s: %w", method, err)
@@ -90,64 +80,4 @@ func (c *client) ask(ctx context.Context, method, target string, say any, want i
 		}
 	}
 	return fmt.Errorf("%s: %w: %d %.200s", method, errAnswer, status, got)
-}
-
-// exchange sends a request and reads the answer.
-func (c *client) exchange(ctx context.Context, method, target string, body []byte) (status int, answer []byte, err error) {
-	if c.conn == nil {
-		if err := c.dial(ctx); err != nil {
-			return 0, nil, err
-		}
-	}
-	defer func() {
-		if err != nil {
-			c.close()
-		}
-	}()
-	if err := c.conn.SetDeadline(time.Now().Add(c.timeout)); err != nil {
-		return 0, nil, err
-	}
-	c.out = append(c.out[:0], method+" "+target+" HTTP/1.1\r\nHost: "+c.addr+"\r\nUser-Agent: restante-perf\r\n"...)
-	if body != nil {
-		c.out = append(c.out, "Content-Type: application/json\r\nContent-Length: "+strconv.Itoa(len(body))+"\r\n"...)
-	}
-	c.out = append(append(c.out, "\r\n"...), body...)
-	if _, err := c.conn.Write(c.out); err != nil {
-		return 0, nil, err
-	}
-	r, err := http.ReadResponse(c.read, nil)
-	if err != nil {
-		return 0, nil, err
-	}
-	answer, err = io.ReadAll(r.Body)
-	_ = r.Body.Close()
-	if err == nil && r.Close {
-		c.close()
-	}
-	return r.StatusCode, answer, err
-}
-
-// dial connects; the connection is closed when ctx ends.
-func (c *client) dial(ctx context.Context) error {
-	d := net.Dialer{Timeout: c.timeout}
-	conn, err := d.DialContext(ctx, "tcp", c.addr)
-	if err != nil {
-		return err
-	}
-	c.conn = conn
-	c.stop = context.AfterFunc(ctx, func() { _ = conn.Close() })
-	if c.read == nil {
-		c.read = bufio.NewReader(conn)
-	} else {
-		c.read.Reset(conn)
-	}
-	return nil
-}
-
-func (c *client) close() {
-	if c.conn != nil {
-		c.stop()
-		_ = c.conn.Close()
-		c.conn = nil
-	}
 }

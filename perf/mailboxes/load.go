@@ -93,14 +93,14 @@ type run struct {
 func (l load) on(addr string, known *names) *run {
 	r := &run{load: l, addr: addr, ledger: newLedger(rand.Uint64(), known), all: make([]user, l.users)}
 	for i := range r.all {
-		r.all[i].client = &client{addr: addr, timeout: patience}
+		r.all[i].client = newClient(addr)
 	}
 	return r
 }
 
 func (r *run) close() {
 	for i := range r.all {
-		r.all[i].client.close()
+		r.all[i].client.Close()
 	}
 }
 
@@ -134,7 +134,7 @@ func (r *run) Run(ctx context.Context) (*scenario.Tally, error) {
 	var all sync.WaitGroup
 	for i := range r.all {
 		all.Go(func() {
-			if pause(ctx, time.Duration(float64(i)/r.spawn*float64(time.Second))) {
+			if scenario.Pause(ctx, time.Duration(float64(i)/r.spawn*float64(time.Second))) {
 				r.live(ctx, &r.all[i], began.Add(r.time))
 			}
 		})
@@ -152,7 +152,7 @@ func (r *run) live(ctx context.Context, u *user, end time.Time) {
 			return // the tool was told to stop, the server did nothing wrong
 		}
 		r.record(k, time.Since(began), err)
-		if r.think > 0 && !pause(ctx, min(rand.N(r.think), time.Until(end))) {
+		if r.think > 0 && !scenario.Pause(ctx, min(rand.N(r.think), time.Until(end))) {
 			return
 		}
 	}
@@ -345,8 +345,8 @@ func (r *run) audit(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	for range auditors {
 		group.Go(func() error {
-			c := &client{addr: r.addr, timeout: patience}
-			defer c.close()
+			c := newClient(r.addr)
+			defer c.Close()
 			for b := int(next.Add(1) - 1); b < len(emails); b = int(next.Add(1) - 1) {
 				if err := r.auditOne(ctx, c, b, emails[b]); err != nil {
 					return fmt.Errorf("look at mailbox %d: %w", b, err)
@@ -391,21 +391,6 @@ func (r *run) auditOne(ctx context.Context, c *client, b int, email string) erro
 		target, q.below = got.Links.Next, got.Data[len(got.Data)-1].Received.UnixNano()
 	}
 	return nil
-}
-
-// pause waits for d and tells whether ctx is still good.
-func pause(ctx context.Context, d time.Duration) bool {
-	if d <= 0 {
-		return ctx.Err() == nil
-	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return true
-	}
 }
 
 // figures are a line of a table.

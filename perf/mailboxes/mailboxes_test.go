@@ -338,7 +338,7 @@ func TestUsersThinkAndBeginOneByOne(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i, u := range r.all {
-		if i >= 4 && u.client.conn != nil {
+		if i >= 4 && u.client.Connected() {
 			t.Errorf("user %d has begun before its time", i)
 		}
 	}

@@ -13,10 +13,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"syscall"
@@ -31,17 +29,13 @@ import (
 )
 
 type cli struct {
-	settings `embed:""`
+	settings    `embed:""`
+	rig.Service `embed:""`
 
-	Only   string     `help:"Only loads whose name this regular expression matches." placeholder:"REGEXP"`
-	List   bool       `help:"List the names of the loads."`
-	Store  string     `default:"embedded" enum:"embedded,cassandra" help:"Where the server keeps mail: embedded or cassandra."`
-	Layout rig.Layout `default:"1x1" help:"Cassandra's cluster, data centres x nodes."`
-	Binary string     `help:"A built restante, instead of building it." type:"existingfile"`
-	Temp   string     `help:"Directory for the server's data (default: the system's)." type:"path"`
-	Serve  []string   `help:"More flags of the server, such as --serve=--temp-max-mailboxes=5000." placeholder:"FLAG"`
-	At     string     `help:"Use a server that runs, and leave it running." placeholder:"HOST:PORT"`
-	JSON   string     `name:"json" help:"Append the results to FILE as lines of JSON." placeholder:"FILE"`
+	Only string `help:"Only loads whose name this regular expression matches." placeholder:"REGEXP"`
+	List bool   `help:"List the names of the loads."`
+	At   string `help:"Use a server that runs, and leave it running." placeholder:"HOST:PORT"`
+	JSON string `name:"json" help:"Append the results to FILE as lines of JSON." placeholder:"FILE"`
 }
 
 func main() {
@@ -79,8 +73,8 @@ func (c *cli) run(ctx context.Context, out io.Writer) error {
 	case c.At != "":
 		return c.measure(ctx, out, loads, c.At, "a server that runs")
 	}
-	return c.serve(ctx, loads, func(addr string, s *peer.Server) error {
-		return c.measure(ctx, out, loads, addr, s.Version+", "+c.Store+" store", s.PIDs()...)
+	return c.Run(ctx, bounds(loads), func(s *peer.Server) error {
+		return c.measure(ctx, out, loads, s.HTTP, s.Version+", "+c.Store+" store", s.PIDs()...)
 	})
 }
 
@@ -92,67 +86,15 @@ const (
 	spareClients = 100
 )
 
-func bounds(addr string, loads []load) []string {
+func bounds(loads []load) []string {
 	users, life := 0, auditTime
 	for _, l := range loads {
 		users, life = max(users, l.users), max(life, l.time+auditTime)
 	}
 	return []string{
-		"--http", addr, "--temp-max-messages", fmt.Sprint(most), "--temp-life", life.String(), "--temp-max-life", max(life, 168*time.Hour).String(),
+		"--temp-max-messages", fmt.Sprint(most), "--temp-life", life.String(), "--temp-max-life", max(life, 168*time.Hour).String(),
 		"--max-connections", fmt.Sprint(users + auditors + spareClients),
 	}
-}
-
-// serve starts a server for work, in a directory that is gone afterwards.
-func (c *cli) serve(ctx context.Context, loads []load, work func(addr string, s *peer.Server) error) (err error) {
-	dir, err := peer.TempDir(c.Temp)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	settings, stop, err := c.prepare(ctx, dir)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, stop()) }()
-	addr, err := freePort()
-	if err != nil {
-		return err
-	}
-	settings.Flags = append(settings.Flags, bounds(addr, loads)...)
-	settings.Flags = append(settings.Flags, c.Serve...)
-	kind, err := peer.Find(report.Ours)
-	if err != nil {
-		return err
-	}
-	server, err := kind.Start(ctx, settings)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, server.Stop()) }()
-	return work(addr, server)
-}
-
-// prepare builds what it takes, and the cluster where there is to be one.
-func (c *cli) prepare(ctx context.Context, dir string) (peer.Settings, func() error, error) {
-	nothing := func() error { return nil }
-	if c.Store == "cassandra" {
-		b, err := rig.Build(ctx, dir, c.Binary)
-		if err != nil {
-			return peer.Settings{}, nil, err
-		}
-		r, err := rig.Start(ctx, b, dir, c.Layout)
-		if err != nil {
-			return peer.Settings{}, nil, err
-		}
-		return r.Settings("server", r.Datacenters()[0], 0), r.Close, nil
-	}
-	s := peer.Settings{Dir: filepath.Join(dir, "server"), Binary: c.Binary}
-	var err error
-	if s.Binary == "" {
-		s.Binary, err = peer.Build(ctx, dir)
-	}
-	return s, nothing, err
 }
 
 // measure puts the loads on, one after the other.
@@ -170,7 +112,7 @@ func (c *cli) measure(ctx context.Context, out io.Writer, loads []load, addr, se
 		if e := o.write(out); err == nil {
 			err = e
 		}
-		if e := c.write(o.results()); err == nil {
+		if e := report.Append(c.JSON, o.results()...); err == nil {
 			err = e
 		}
 		if err != nil {
@@ -210,24 +152,4 @@ func (r *run) outcome(ctx context.Context, sum scenario.Result, err error) (outc
 		err = fmt.Errorf("%d answers are wrong: %q", n, r.ledger.faults)
 	}
 	return o, err
-}
-
-func (c *cli) write(results []scenario.Result) error {
-	if c.JSON == "" {
-		return nil
-	}
-	f, err := os.OpenFile(c.JSON, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
-	if err != nil {
-		return err
-	}
-	return errors.Join(report.WriteLines(f, results...), f.Close())
-}
-
-// freePort is an address of loopback that nobody listens on just now.
-func freePort() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	return l.Addr().String(), l.Close()
 }

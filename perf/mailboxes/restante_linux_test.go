@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"restante/perf/rig"
 )
 
 // A short form of what the command does.
@@ -16,7 +18,7 @@ func TestRestanteKeepsItsWordAboutMailboxes(t *testing.T) {
 			Users: []int{40}, Time: 4 * time.Second, Think: 100 * time.Millisecond, Spawn: 50,
 			Rate: []float64{100}, Duration: 2 * time.Second, Connections: 16,
 		},
-		Store: "embedded", Temp: t.TempDir(),
+		Service: rig.Service{Store: "embedded", Temp: t.TempDir()},
 	}
 	var out strings.Builder
 	if err := c.run(ctx, &out); err != nil {

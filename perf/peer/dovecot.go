@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"restante/internal/freeport"
 )
 
 // mailUser owns the mail of Dovecot, which never handles mail as root.
@@ -82,7 +84,7 @@ service auth {
 }
 `
 
-func (format dovecot) start(ctx context.Context, s Settings) (*Server, error) {
+func (format dovecot) start(ctx context.Context, s Settings) (server *Server, err error) {
 	binary, err := installed("dovecot")
 	if err != nil {
 		return nil, err
@@ -91,10 +93,15 @@ func (format dovecot) start(ctx context.Context, s Settings) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	ports, err := freePorts(2)
+	ports, release, err := freeport.Hold(2)
 	if err != nil {
 		return nil, err
 	}
+	defer func() {
+		if err != nil {
+			_ = release()
+		}
+	}()
 	mail := filepath.Join(s.Dir, "mail")
 	if err := os.MkdirAll(mail, 0o755); err != nil {
 		return nil, err
@@ -109,10 +116,10 @@ func (format dovecot) start(ctx context.Context, s Settings) (*Server, error) {
 	if err := os.WriteFile(config, []byte(text), 0o644); err != nil {
 		return nil, err
 	}
-	server := &Server{Name: "dovecot-" + string(format), LMTP: ports[0], POP3: ports[1], log: filepath.Join(s.Dir, "dovecot.log")}
+	server = &Server{Name: "dovecot-" + string(format), LMTP: ports[0], POP3: ports[1], log: filepath.Join(s.Dir, "dovecot.log")}
 	server.Version = firstLine(ctx, binary, "--version")
 	start := time.Now()
-	if server.process, err = launch(server.log, binary, "-F", "-c", config); err != nil {
+	if server.process, err = launch(release, server.log, binary, "-F", "-c", config); err != nil {
 		return nil, err
 	}
 	if err := server.await(ctx, start); err != nil {

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"restante/internal/freeport"
 )
 
 // postfixMain hands everything to Dovecot by LMTP. The queue is synced before
@@ -78,22 +80,27 @@ func startPostfix(ctx context.Context, s Settings) (*Server, error) {
 	return server, nil
 }
 
-func postfixBefore(ctx context.Context, s Settings, binary string, behind *Server) (*Server, error) {
-	ports, err := freePorts(1)
+func postfixBefore(ctx context.Context, s Settings, binary string, behind *Server) (server *Server, err error) {
+	ports, release, err := freeport.Hold(1)
 	if err != nil {
 		return nil, err
 	}
+	defer func() {
+		if err != nil {
+			_ = release()
+		}
+	}()
 	etc := filepath.Join(s.Dir, "etc")
 	if err := postfixFiles(s.Dir, etc, ports[0], behind.LMTP); err != nil {
 		return nil, err
 	}
-	server := &Server{Name: "postfix", SMTP: ports[0], POP3: behind.POP3, behind: behind, log: filepath.Join(s.Dir, "postfix.log")}
+	server = &Server{Name: "postfix", SMTP: ports[0], POP3: behind.POP3, behind: behind, log: filepath.Join(s.Dir, "postfix.log")}
 	server.Version = "unknown"
 	if conf, err := installed("postconf"); err == nil {
 		server.Version = strings.TrimPrefix(firstLine(ctx, conf, "-d", "mail_version"), "mail_version = ")
 	}
 	start := time.Now()
-	if server.process, err = launch(filepath.Join(s.Dir, "postfix.out"), binary, "-c", etc, "start-fg"); err != nil {
+	if server.process, err = launch(release, filepath.Join(s.Dir, "postfix.out"), binary, "-c", etc, "start-fg"); err != nil {
 		return nil, err
 	}
 	if err := server.await(ctx, start); err != nil {

@@ -1,6 +1,7 @@
 package peer
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +10,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"restante/internal/freeport"
 )
 
 // Build compiles the restante of this tree into dir and tells where it is.
@@ -59,21 +62,29 @@ func launchRestante(ctx context.Context, s Settings) (server *Server, admin stri
 	if s.Binary == "" {
 		return nil, "", errors.New("restante: no binary was built")
 	}
-	ports, err := freePorts(4)
-	if err != nil {
-		return nil, "", err
-	}
 	if err := os.MkdirAll(s.Dir, 0o755); err != nil {
 		return nil, "", err
 	}
+	ports, release, err := freeport.Hold(5)
+	if err != nil {
+		return nil, "", err
+	}
+	defer func() {
+		if err != nil {
+			_ = release()
+		}
+	}()
 	server = &Server{
 		Name: "restante", Version: firstLine(ctx, s.Binary, "version"),
 		SMTP: ports[0], LMTP: ports[1], POP3: ports[2], log: filepath.Join(s.Dir, "restante.log"),
 	}
+	if s.HTTP {
+		server.HTTP = ports[4]
+	}
 	args := append([]string{"serve", "--data", dataOf(s), "--domain", Domain,
 		"--smtp", ports[0], "--lmtp", ports[1], "--pop3", ports[2], "--admin", ports[3],
-		"--pop3s", "off", "--submission", "off", "--submissions", "off", "--http", "off"}, s.Flags...)
-	server.process, err = launch(server.log, s.Binary, args...)
+		"--pop3s", "off", "--submission", "off", "--submissions", "off", "--http", cmp.Or(server.HTTP, "off")}, s.Flags...)
+	server.process, err = launch(release, server.log, s.Binary, args...)
 	return server, ports[3], err
 }
 

@@ -40,6 +40,8 @@ type Settings struct {
 	Users int
 	// Binary is the built Restante; the others do not look at it.
 	Binary string
+	// HTTP says that Restante serves its HTTP interface.
+	HTTP bool
 	// Flags are for Restante too, besides those that every measurement has.
 	Flags []string
 }
@@ -79,6 +81,7 @@ type Server struct {
 	SMTP    string
 	LMTP    string
 	POP3    string
+	HTTP    string // empty: not served
 	// Ready is how long it took from starting the program until every port
 	// greeted.
 	Ready time.Duration
@@ -143,8 +146,9 @@ type process struct {
 
 // launch starts a program that writes what it says to the end of a file. It has
 // a process group of its own, so an interrupt at the terminal reaches only this
-// tool, which then stops it in order; it does not outlive the tool.
-func launch(log string, name string, args ...string) (*process, error) {
+// tool, which then stops it in order; it does not outlive the tool. The ports that
+// were held for it are released when it has ended.
+func launch(release func() error, log, name string, args ...string) (*process, error) {
 	out, err := os.OpenFile(log, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
 	if err != nil {
 		return nil, err
@@ -158,6 +162,7 @@ func launch(log string, name string, args ...string) (*process, error) {
 	}
 	go func() {
 		_ = p.cmd.Wait() // ProcessState tells the same
+		_ = release()    // closes sockets that are not connected
 		close(p.done)
 	}()
 	return p, nil
@@ -281,21 +286,7 @@ func tail(log string) string {
 	return strings.TrimSpace(string(raw[max(0, len(raw)-2000):]))
 }
 
-// freePorts are n addresses of loopback that nobody listens on just now.
-func freePorts(n int) ([]string, error) {
-	var addrs []string
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			return nil, err
-		}
-		defer func() { _ = l.Close() }() // together, so that no port comes twice
-		addrs = append(addrs, l.Addr().String())
-	}
-	return addrs, nil
-}
-
-// port is the number in an address of freePorts.
+// port is the number in an address.
 func port(addr string) string {
 	_, p, _ := net.SplitHostPort(addr)
 	return p

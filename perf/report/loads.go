@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"os"
 	"slices"
 	"strconv"
 	"text/tabwriter"
@@ -25,6 +26,18 @@ func WriteLines(w io.Writer, results ...scenario.Result) error {
 		}
 	}
 	return nil
+}
+
+// Append adds results to a file, as WriteLines does; an empty name is no file.
+func Append(file string, results ...scenario.Result) error {
+	if file == "" {
+		return nil
+	}
+	f, err := os.OpenFile(file, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
+	if err != nil {
+		return err
+	}
+	return errors.Join(WriteLines(f, results...), f.Close())
 }
 
 // ReadLines reads what WriteLines wrote.

@@ -147,11 +147,11 @@ func (d *driver) turn(ctx context.Context) (due time.Time, i int, more bool) {
 	if d.load.Duration > 0 && due.Sub(d.began) >= d.load.Duration {
 		return due, i, false
 	}
-	return due, i, pause(ctx, time.Until(due))
+	return due, i, Pause(ctx, time.Until(due))
 }
 
-// pause waits for d and tells whether ctx is still good.
-func pause(ctx context.Context, d time.Duration) bool {
+// Pause waits for d and tells whether ctx is still good.
+func Pause(ctx context.Context, d time.Duration) bool {
 	if d <= 0 {
 		return ctx.Err() == nil
 	}

@@ -42,7 +42,7 @@ func (o Open) Run(ctx context.Context) (*Tally, error) {
 	if err != nil {
 		return t, err
 	}
-	if !pause(ctx, o.Duration) {
+	if !Pause(ctx, o.Duration) {
 		return t, ctx.Err()
 	}
 	t.Operations = 0

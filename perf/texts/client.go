@@ -1,30 +1,23 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"strconv"
 	"time"
+
+	"restante/perf/wire"
 )
 
-// A client speaks HTTP/1.1 with as little code as it takes, so that the processor
-// measures the server. It has one request at a time.
-type client struct {
-	addr    string // host:port
-	keep    bool   // whether the connection is used again
-	timeout time.Duration
+// A client has one request at a time.
+type client struct{ wire.HTTP }
 
-	conn net.Conn // nil: the next request dials
-	read *bufio.Reader
-	stop func() bool // ends the watch over the context that the connection was dialled with
-	out  []byte
+func newClient(addr string, keep bool) *client {
+	return &client{wire.HTTP{Addr: addr, Once: !keep, Timeout: patience}}
 }
 
 // A gotten text is one that the server returned.
@@ -43,7 +36,7 @@ func (c *client) post(ctx context.Context, user, text string, timeout time.Durat
 	if timeout > 0 {
 		form.Set("timeout", strconv.Itoa(int(timeout.Seconds())))
 	}
-	status, body, err := c.ask(ctx, "POST", "/chat", form.Encode())
+	status, body, err := c.Exchange(ctx, "POST", "/chat", "application/x-www-form-urlencoded", []byte(form.Encode()))
 	if err != nil {
 		return 0, err
 	}
@@ -58,7 +51,7 @@ func (c *client) post(ctx context.Context, user, text string, timeout time.Durat
 
 // take takes the texts of a user.
 func (c *client) take(ctx context.Context, user string) (texts []gotten, err error) {
-	status, body, err := c.ask(ctx, "GET", "/chat?username="+url.QueryEscape(user), "")
+	status, body, err := c.Exchange(ctx, "GET", "/chat?username="+url.QueryEscape(user), "", nil)
 	if err != nil {
 		return nil, err
 	}
@@ -78,72 +71,9 @@ func (c *client) take(ctx context.Context, user string) (texts []gotten, err err
 
 // flush removes all texts.
 func (c *client) flush(ctx context.Context) error {
-	status, body, err := c.ask(ctx, "DELETE", "/chat", "")
+	status, body, err := c.Exchange(ctx, "DELETE", "/chat", "", nil)
 	if err == nil && status != http.StatusOK {
 		err = fmt.Errorf("DELETE: %w: %d %.200s", errAnswer, status, body)
 	}
 	return err
-}
-
-// ask sends a request and reads the answer.
-func (c *client) ask(ctx context.Context, method, target, body string) (status int, answer []byte, err error) {
-	if c.conn == nil {
-		if err := c.dial(ctx); err != nil {
-			return 0, nil, err
-		}
-	}
-	defer func() {
-		if err != nil || !c.keep {
-			c.close()
-		}
-	}()
-	if err := c.conn.SetDeadline(time.Now().Add(c.timeout)); err != nil {
-		return 0, nil, err
-	}
-	c.out = append(c.out[:0], method+" "+target+" HTTP/1.1\r\nHost: "+c.addr+"\r\nUser-Agent: restante-perf\r\n"...)
-	if body != "" {
-		c.out = append(c.out, "Content-Type: application/x-www-form-urlencoded\r\nContent-Length: "+strconv.Itoa(len(body))+"\r\n"...)
-	}
-	if !c.keep {
-		c.out = append(c.out, "Connection: close\r\n"...)
-	}
-	c.out = append(append(c.out, "\r\n"...), body...)
-	if _, err := c.conn.Write(c.out); err != nil {
-		return 0, nil, err
-	}
-	r, err := http.ReadResponse(c.read, nil)
-	if err != nil {
-		return 0, nil, err
-	}
-	answer, err = io.ReadAll(r.Body)
-	_ = r.Body.Close()
-	if err == nil && c.keep && r.Close {
-		c.close()
-	}
-	return r.StatusCode, answer, err
-}
-
-// dial connects; the connection is closed when ctx ends.
-func (c *client) dial(ctx context.Context) error {
-	d := net.Dialer{Timeout: c.timeout}
-	conn, err := d.DialContext(ctx, "tcp", c.addr)
-	if err != nil {
-		return err
-	}
-	c.conn = conn
-	c.stop = context.AfterFunc(ctx, func() { _ = conn.Close() })
-	if c.read == nil {
-		c.read = bufio.NewReader(conn)
-	} else {
-		c.read.Reset(conn)
-	}
-	return nil
-}
-
-func (c *client) close() {
-	if c.conn != nil {
-		c.stop()
-		_ = c.conn.Close()
-		c.conn = nil
-	}
 }

@@ -52,7 +52,7 @@ type run struct {
 func (l load) on(addr string, known *ids) *run {
 	r := &run{load: l, addr: addr, ledger: newLedger(rand.Uint64(), known), sessions: make([]session, l.Connections)}
 	for i := range r.sessions {
-		r.sessions[i].client = &client{addr: addr, keep: l.keep, timeout: patience}
+		r.sessions[i].client = newClient(addr, l.keep)
 	}
 	return r
 }
@@ -62,7 +62,7 @@ func (l load) on(addr string, known *ids) *run {
 func (r *run) Run(ctx context.Context) (*scenario.Tally, error) {
 	defer func() {
 		for i := range r.sessions {
-			r.sessions[i].client.close()
+			r.sessions[i].client.Close()
 		}
 	}()
 	t, err := scenario.Repeat{Load: r.Load, Do: r.do}.Run(ctx)
@@ -117,14 +117,14 @@ func (r *run) take(ctx context.Context, c *client, user int) (n int, octets int6
 func (r *run) surge() scenario.Runner {
 	return runner(func(ctx context.Context) (*scenario.Tally, error) {
 		before := r.ledger.settled().returned
-		sessions := make([]client, r.silent)
+		sessions := make([]*client, r.silent)
 		for i := range sessions {
-			sessions[i] = client{addr: r.addr, keep: r.keep, timeout: patience}
-			defer sessions[i].close()
+			sessions[i] = newClient(r.addr, r.keep)
+			defer sessions[i].Close()
 		}
 		l := scenario.Load{Connections: r.silent, Count: r.silent}
 		t, err := scenario.Repeat{Load: l, Do: func(ctx context.Context, connection, i int) (int64, error) {
-			_, octets, err := r.take(ctx, &sessions[connection], r.Users-r.silent+i)
+			_, octets, err := r.take(ctx, sessions[connection], r.Users-r.silent+i)
 			return octets, err
 		}}.Run(ctx)
 		if t != nil {
@@ -151,8 +151,8 @@ func (f runner) Run(ctx context.Context) (*scenario.Tally, error) { return f(ctx
 
 // drain asks for what nobody has asked for.
 func (r *run) drain(ctx context.Context) error {
-	c := &client{addr: r.addr, keep: true, timeout: patience}
-	defer c.close()
+	c := newClient(r.addr, true)
+	defer c.Close()
 	for user := range r.ledger.waiting() {
 		for n := fullAnswer; n == fullAnswer; {
 			var err error

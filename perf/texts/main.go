@@ -13,10 +13,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"syscall"
@@ -30,17 +28,13 @@ import (
 )
 
 type cli struct {
-	settings `embed:""`
+	settings    `embed:""`
+	rig.Service `embed:""`
 
-	Only   string     `help:"Only loads whose name this regular expression matches." placeholder:"REGEXP"`
-	List   bool       `help:"List the names of the loads."`
-	Store  string     `default:"embedded" enum:"embedded,cassandra" help:"Where the server keeps texts: embedded or cassandra."`
-	Layout rig.Layout `default:"1x1" help:"Cassandra's cluster, data centres x nodes."`
-	Binary string     `help:"A built restante, instead of building it." type:"existingfile"`
-	Temp   string     `help:"Directory for the server's data (default: the system's)." type:"path"`
-	Serve  []string   `help:"More flags of the server, such as --serve=--node=7." placeholder:"FLAG"`
-	At     string     `help:"Use a server that runs, and leave it running." placeholder:"HOST:PORT"`
-	JSON   string     `name:"json" help:"Append the results to FILE as lines of JSON." placeholder:"FILE"`
+	Only string `help:"Only loads whose name this regular expression matches." placeholder:"REGEXP"`
+	List bool   `help:"List the names of the loads."`
+	At   string `help:"Use a server that runs, and leave it running." placeholder:"HOST:PORT"`
+	JSON string `name:"json" help:"Append the results to FILE as lines of JSON." placeholder:"FILE"`
 }
 
 func main() {
@@ -75,61 +69,9 @@ func (c *cli) run(ctx context.Context, out io.Writer) error {
 	case c.At != "":
 		return c.measure(ctx, out, loads, c.At, "")
 	}
-	return c.serve(ctx, func(addr string, s *peer.Server) error {
-		return c.measure(ctx, out, loads, addr, s.Version, s.PIDs()...)
+	return c.Run(ctx, []string{"--text-flush"}, func(s *peer.Server) error {
+		return c.measure(ctx, out, loads, s.HTTP, s.Version, s.PIDs()...)
 	})
-}
-
-// serve starts a server for work, in a directory that is gone afterwards.
-func (c *cli) serve(ctx context.Context, work func(addr string, s *peer.Server) error) (err error) {
-	dir, err := peer.TempDir(c.Temp)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	settings, stop, err := c.prepare(ctx, dir)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, stop()) }()
-	addr, err := freePort()
-	if err != nil {
-		return err
-	}
-	settings.Flags = append(settings.Flags, "--http", addr, "--text-flush")
-	settings.Flags = append(settings.Flags, c.Serve...)
-	kind, err := peer.Find(report.Ours)
-	if err != nil {
-		return err
-	}
-	server, err := kind.Start(ctx, settings)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, server.Stop()) }()
-	return work(addr, server)
-}
-
-// prepare builds what it takes, and the cluster where there is to be one.
-func (c *cli) prepare(ctx context.Context, dir string) (peer.Settings, func() error, error) {
-	nothing := func() error { return nil }
-	if c.Store == "cassandra" {
-		b, err := rig.Build(ctx, dir, c.Binary)
-		if err != nil {
-			return peer.Settings{}, nil, err
-		}
-		r, err := rig.Start(ctx, b, dir, c.Layout)
-		if err != nil {
-			return peer.Settings{}, nil, err
-		}
-		return r.Settings("server", r.Datacenters()[0], 0), r.Close, nil
-	}
-	s := peer.Settings{Dir: filepath.Join(dir, "server"), Binary: c.Binary}
-	var err error
-	if s.Binary == "" {
-		s.Binary, err = peer.Build(ctx, dir)
-	}
-	return s, nothing, err
 }
 
 // measure puts the loads on, one after the other.
@@ -145,7 +87,7 @@ func (c *cli) measure(ctx context.Context, out io.Writer, loads []load, addr, ve
 		if e := t.rows(l, results, counts); err == nil {
 			err = e
 		}
-		if e := c.write(results); err == nil {
+		if e := report.Append(c.JSON, results...); err == nil {
 			err = e
 		}
 		if ctx.Err() != nil {
@@ -164,7 +106,7 @@ func (c *cli) measure(ctx context.Context, out io.Writer, loads []load, addr, ve
 // one puts one load on, and the surge at its end. It fails where the server has not
 // kept its word.
 func (c *cli) one(ctx context.Context, l load, addr string, known *ids, pids ...int) (results []scenario.Result, n counts, err error) {
-	first := &client{addr: addr, timeout: patience}
+	first := newClient(addr, false)
 	if err := first.flush(ctx); err != nil {
 		return nil, n, err
 	}
@@ -188,24 +130,4 @@ func (c *cli) one(ctx context.Context, l load, addr string, known *ids, pids ...
 		err = fmt.Errorf("%d answers are wrong: %q", n.bad(), r.ledger.faults)
 	}
 	return results, n, err
-}
-
-func (c *cli) write(results []scenario.Result) error {
-	if c.JSON == "" {
-		return nil
-	}
-	f, err := os.OpenFile(c.JSON, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
-	if err != nil {
-		return err
-	}
-	return errors.Join(report.WriteLines(f, results...), f.Close())
-}
-
-// freePort is an address of loopback that nobody listens on just now.
-func freePort() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	return l.Addr().String(), l.Close()
 }

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"restante/perf/rig"
 )
 
 // A short form of what the command does.
@@ -15,7 +17,7 @@ func TestRestanteKeepsItsWordAboutTexts(t *testing.T) {
 		settings: settings{
 			Seconds: 4 * time.Second, Rate: []float64{100}, Duration: time.Second, Silence: time.Second, Users: 200,
 		},
-		Only: "published, 100 |64|1 to 3|silent|texts/s", Store: "embedded", Temp: t.TempDir(),
+		Only: "published, 100 |64|1 to 3|silent|texts/s", Service: rig.Service{Store: "embedded", Temp: t.TempDir()},
 	}
 	var out strings.Builder
 	if err := c.run(ctx, &out); err != nil {

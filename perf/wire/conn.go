@@ -1,5 +1,5 @@
 // Package wire holds the clients of a load generator: SMTP (RFC 5321), LMTP
-// (RFC 2033) and POP3 (RFC 1939), as little code as the protocols allow, so
+// (RFC 2033), POP3 (RFC 1939) and HTTP (RFC 9112), as little code as the protocols allow, so
 // that the processor measures the server and not the client. Every wait has a
 // deadline, and ending the context that a client was dialled with ends it.
 package wire
