@@ -17,6 +17,8 @@ import (
 	"restante/schema"
 )
 
+func TestMain(m *testing.M) { cassandratest.Main(m) }
+
 // onCluster is the configuration of a server on a keyspace.
 func onCluster(t *testing.T, c *cassandratest.Cluster, keyspace string) Config {
 	config := testConfig(t)

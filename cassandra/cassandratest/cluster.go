@@ -80,7 +80,8 @@ func connect() (*Cluster, error) {
 // StartDatacenters makes a cluster for t alone, of data centres dc1, dc2, … with
 // so many nodes each, and waits until all of them see each other. Two of three
 // nodes take a minute and 5.3 GiB, so one test shares it among its subtests. All
-// of it is gone when t has ended. Settings are lines for the cassandra.yaml of every
+// of it is gone when t has ended, which fails where there was a lightweight
+// transaction. Settings are lines for the cassandra.yaml of every
 // node, for a cluster that asks for passwords, say; what this package connects with
 // knows none.
 func StartDatacenters(t testing.TB, datacenters, nodes int, settings ...string) *Cluster {
@@ -103,6 +104,13 @@ func StartDatacenters(t testing.TB, datacenters, nodes int, settings ...string) 
 		c.nodes = append(c.nodes, &Node{Name: n.Name, Datacenter: n.Datacenter, Address: n.Address, cluster: c})
 	}
 	c.awaitWhole(t)
+	if len(settings) == 0 {
+		t.Cleanup(func() {
+			if err := c.checkTransactions(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
 	return c
 }
 

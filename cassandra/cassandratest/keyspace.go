@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"os"
 	"sync"
 	"testing"
 
@@ -62,24 +63,41 @@ func (c *Cluster) PackageKeyspace(t testing.TB, prepare func(keyspace string) er
 
 var mainRuns bool
 
-// Main is TestMain for packages that use [Cluster.PackageKeyspace]:
+// Main is TestMain for packages that use a cluster:
 //
 //	func TestMain(m *testing.M) { cassandratest.Main(m) }
-func Main(m *testing.M) {
+//
+// It fails the tests where there was a lightweight transaction.
+func Main(m *testing.M) { os.Exit(Run(m)) }
+
+// Run does what [Main] does, for packages whose TestMain has more to do, and returns
+// the code to exit with.
+func Run(m interface{ Run() int }) int {
 	mainRuns = true
-	m.Run()
+	code := m.Run()
 	c := shared.cluster
-	if c == nil || c.prepared.name == "" {
-		return
+	if c == nil {
+		return code
+	}
+	if err := c.checkTransactions(); err != nil {
+		fmt.Fprintf(os.Stderr, "FAIL: %v\n", err)
+		code = max(code, 1)
+	}
+	if c.prepared.name == "" {
+		return code
 	}
 	if err := c.drop(c.prepared.name); err != nil {
 		slog.Error("keyspace of the package stays behind", "err", err)
 	}
+	return code
 }
+
+// keyspacePrefix begins the names of the keyspaces of tests.
+const keyspacePrefix = "restante_test_"
 
 // create makes an empty keyspace with a name of its own.
 func (c *Cluster) create() (string, error) {
-	name := fmt.Sprintf("restante_test_%016x", rand.Uint64())
+	name := keyspacePrefix + fmt.Sprintf("%016x", rand.Uint64())
 	return name, c.define("CREATE KEYSPACE " + name + " WITH replication = " + c.replication(maxReplicas))
 }
 

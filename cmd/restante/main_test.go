@@ -18,8 +18,12 @@ import (
 
 // TestMain lets the scripts run the program itself, as processes of its own.
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"restante": main})
+	testscript.Main(tests{m}, map[string]func(){"restante": main})
 }
+
+type tests struct{ *testing.M }
+
+func (t tests) Run() int { return cassandratest.Run(t.M) }
 
 // TestStories plays testdata/*.txt. Each has ports of its own in its environment,
 // and the commands wait-port HOST:PORT and readme HEADING FILE.
