@@ -64,7 +64,7 @@ func (c *HTTP) Exchange(ctx context.Context, method, target, contentType string,
 
 // dial connects; the connection is closed when ctx ends.
 func (c *HTTP) dial(ctx context.Context) error {
-	d := net.Dialer{Timeout: c.Timeout}
+	d := net.Dialer{Timeout: c.Timeout, KeepAlive: -1}
 	conn, err := d.DialContext(ctx, "tcp", c.Addr)
 	if err != nil {
 		return err
