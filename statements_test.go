@@ -38,6 +38,9 @@ func TestNoStatementNeedsMoreThanAnUpsert(t *testing.T) {
 	}
 }
 
+// trespass is the one file that breaks the rule, to show that it is noticed when it runs.
+const trespass = "cassandra/cassandratest/transaction_test.go"
+
 // sources are the files that may hold statements, but for this one.
 func sources(t *testing.T) map[string]string {
 	t.Helper()
@@ -49,7 +52,7 @@ func sources(t *testing.T) map[string]string {
 		if d.IsDir() && strings.HasPrefix(d.Name(), ".") && name != "." {
 			return fs.SkipDir
 		}
-		if d.IsDir() || name == "statements_test.go" || !slices.Contains([]string{".go", ".cql"}, filepath.Ext(name)) {
+		if d.IsDir() || name == "statements_test.go" || filepath.ToSlash(name) == trespass || !slices.Contains([]string{".go", ".cql"}, filepath.Ext(name)) {
 			return nil
 		}
 		text, err := os.ReadFile(name)
