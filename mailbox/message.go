@@ -126,6 +126,13 @@ func (id MaildropID) Temporary() bool { return id[15]&temporary != 0 }
 
 func (id MaildropID) String() string { return uuid.UUID(id).String() }
 
+// Outbound is whom content is for that is on its way to the outside. It is no maildrop
+// of anybody and has no listing, so a sweep leaves its contents alone for OutboundKept.
+var Outbound = MaildropID(uuid.MustParse("0d2ad4fe-3f0b-8e9a-9c55-9f5b8b0b7f10"))
+
+// OutboundKept is longer than any message is tried, after which its content is released.
+const OutboundKept = 14 * 24 * time.Hour
+
 // A Message is one line of a maildrop listing.
 type Message struct {
 	ID         MessageID
