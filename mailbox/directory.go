@@ -141,10 +141,7 @@ func (r *resolution) follow(ctx context.Context, a Address, depth int) error {
 // route finds the live row that answers for a, and its address.
 func (d *Directory) route(ctx context.Context, a Address) (Address, Route, error) {
 	for _, c := range d.candidates(a) {
-		if route, ok := d.Recall(c); ok {
-			return c, route, nil
-		}
-		route, err := d.Lookup(ctx, c)
+		route, err := d.Find(ctx, c)
 		if err == nil || !errors.Is(err, ErrNotFound) {
 			return c, route, err
 		}
@@ -169,6 +166,15 @@ func (d *Directory) candidates(a Address) []Address {
 		candidates = append(candidates, d.Postmaster())
 	}
 	return append(candidates, Address{Domain: a.Domain})
+}
+
+// Find is the route that exactly this address had a short while ago, as [Directory.Recall]
+// knows it, or else what Lookup says.
+func (d *Directory) Find(ctx context.Context, a Address) (Route, error) {
+	if route, ok := d.Recall(a); ok {
+		return route, nil
+	}
+	return d.Lookup(ctx, a)
 }
 
 // Lookup is the live route of exactly this address, or ErrNotFound. The route of a

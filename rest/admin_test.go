@@ -40,11 +40,34 @@ type site struct {
 	directory *mailbox.Directory
 	handler   http.Handler
 	log       *logged
+	faults
 
 	mu    sync.Mutex
-	fault mailboxtest.Fault // of calls that call names
-	calls string
 	ready error
+}
+
+// faults make calls to a store fail.
+type faults struct {
+	mu    sync.Mutex
+	fault mailboxtest.Fault
+	calls string // how the names of those that fail begin; empty: none
+}
+
+// breakCalls makes calls fail whose name begins so; "" mends them.
+func (f *faults) breakCalls(prefix string, fault mailboxtest.Fault) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.calls, f.fault = prefix, fault
+}
+
+// of is the fault of a call.
+func (f *faults) of(_ int, name string) mailboxtest.Fault {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.calls == "" || !strings.HasPrefix(name, f.calls) {
+		return nil
+	}
+	return f.fault
 }
 
 // newSite serves example.org and example.net over HTTP.
@@ -60,14 +83,7 @@ func newSite(t *testing.T) *site {
 // newHandler is a site without a network.
 func newHandler() *site {
 	s := &site{log: new(logged)}
-	s.stores = mailboxtest.Faulty(mailboxtest.Memory(), func(_ int, name string) mailboxtest.Fault {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		if s.calls == "" || !strings.HasPrefix(name, s.calls) {
-			return nil
-		}
-		return s.fault
-	})
+	s.stores = mailboxtest.Faulty(mailboxtest.Memory(), s.faults.of)
 	s.directory = &mailbox.Directory{Addresses: s.stores.Addresses, Domains: []string{"example.org", "example.net"}, TempDomains: []string{"temp.example.org"}}
 	registry := prometheus.NewRegistry()
 	s.handler = Admin(AdminOptions{
@@ -87,13 +103,6 @@ func newHandler() *site {
 		Version: "test",
 	})
 	return s
-}
-
-// breakCalls makes calls fail whose name begins so; "" mends them.
-func (s *site) breakCalls(prefix string, f mailboxtest.Fault) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.calls, s.fault = prefix, f
 }
 
 // A logged is a log that a test can read while it is written.
@@ -153,7 +162,12 @@ func wantProblem(t *testing.T, w *httptest.ResponseRecorder, status int, kind st
 }
 
 func TestTheDescriptionIsTheGoldenFile(t *testing.T) {
-	w := newHandler().answerTo("GET", "/openapi.json", "")
+	wantGolden(t, newHandler().answerTo("GET", "/openapi.json", ""), "testdata/admin.openapi.json")
+}
+
+// wantGolden compares a description with the file that holds it.
+func wantGolden(t *testing.T, w *httptest.ResponseRecorder, golden string) {
+	t.Helper()
 	if w.Code != http.StatusOK || w.Header().Get("Content-Type") != "application/openapi+json" {
 		t.Fatalf("%d %s", w.Code, w.Header())
 	}
@@ -161,7 +175,6 @@ func TestTheDescriptionIsTheGoldenFile(t *testing.T) {
 	if err := json.Indent(&got, w.Body.Bytes(), "", "  "); err != nil {
 		t.Fatal(err)
 	}
-	const golden = "testdata/admin.openapi.json"
 	if *update {
 		if err := os.WriteFile(golden, got.Bytes(), 0o644); err != nil {
 			t.Fatal(err)

@@ -1,7 +1,6 @@
 package rest
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -10,7 +9,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
-	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -35,10 +33,7 @@ type lodge struct {
 	registry  *prometheus.Registry
 	log       *logged
 	stopping  chan struct{}
-
-	mu    sync.Mutex
-	fault mailboxtest.Fault // of calls that call names
-	calls string
+	faults
 }
 
 // newLodge serves temp.example.org and temp.example.net until the test ends; edit may
@@ -46,14 +41,7 @@ type lodge struct {
 func newLodge(t testing.TB, edit ...func(*PublicOptions)) *lodge {
 	t.Helper()
 	l := &lodge{log: new(logged), registry: prometheus.NewRegistry(), stopping: make(chan struct{})}
-	l.stores = mailboxtest.Faulty(mailboxtest.Memory(), func(_ int, name string) mailboxtest.Fault {
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		if l.calls == "" || !strings.HasPrefix(name, l.calls) {
-			return nil
-		}
-		return l.fault
-	})
+	l.stores = mailboxtest.Faulty(mailboxtest.Memory(), l.faults.of)
 	l.directory = &mailbox.Directory{
 		Addresses:   l.stores.Addresses,
 		Domains:     []string{"example.org"},
@@ -100,13 +88,6 @@ func newLodge(t testing.TB, edit ...func(*PublicOptions)) *lodge {
 	}
 	l.handler = Public(o)
 	return l
-}
-
-// breakCalls makes calls fail whose name begins so; "" mends them.
-func (l *lodge) breakCalls(prefix string, f mailboxtest.Fault) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.calls, l.fault = prefix, f
 }
 
 // answerTo plays a request; edit may change it first.
@@ -173,27 +154,7 @@ func (l *lodge) raw(t testing.TB, email, text string) Message {
 }
 
 func TestThePublicDescriptionIsTheGoldenFile(t *testing.T) {
-	w := newLodge(t).answerTo("GET", "/openapi.json", "")
-	if w.Code != http.StatusOK || w.Header().Get("Content-Type") != "application/openapi+json" {
-		t.Fatalf("%d %s", w.Code, w.Header())
-	}
-	var got bytes.Buffer
-	if err := json.Indent(&got, w.Body.Bytes(), "", "  "); err != nil {
-		t.Fatal(err)
-	}
-	const golden = "testdata/public.openapi.json"
-	if *update {
-		if err := os.WriteFile(golden, got.Bytes(), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(golden)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !bytes.Equal(got.Bytes(), want) {
-		t.Errorf("the description is not %s any more; go test ./rest -run Golden -update writes it", golden)
-	}
+	wantGolden(t, newLodge(t).answerTo("GET", "/openapi.json", ""), "testdata/public.openapi.json")
 }
 
 func TestAMailboxIsMadeReadAndRemoved(t *testing.T) {

@@ -23,12 +23,9 @@ func (m *Mailboxes) lookup(ctx context.Context, a mailbox.Address) (Mailbox, err
 	if !m.isTemporary(a) {
 		return Mailbox{}, fmt.Errorf("%s: %w", a, mailbox.ErrNotFound)
 	}
-	route, recent := m.options.Directory.Recall(a)
-	if !recent {
-		var err error
-		if route, err = m.options.Directory.Lookup(ctx, a); err != nil {
-			return Mailbox{}, err
-		}
+	route, err := m.options.Directory.Find(ctx, a)
+	if err != nil {
+		return Mailbox{}, err
 	}
 	if route.Kind != mailbox.Temporary {
 		return Mailbox{}, fmt.Errorf("%s is not temporary: %w", a, mailbox.ErrNotFound)
