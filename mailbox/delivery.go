@@ -46,10 +46,28 @@ const (
 // a message arrives twice. It fails after DeliverTimeout, however slowly the content
 // is handed over.
 func (d *Deliveries) Deliver(ctx context.Context, env Envelope, content io.Reader) (Message, error) {
+	m, entries, err := d.deliver(ctx, d.IDs.Next(), env, content)
+	if err != nil {
+		d.withdraw(ctx, entries)
+	}
+	return m, err
+}
+
+// DeliverAs is Deliver of a message whose id the caller made up, so that a repeat is
+// the same message. It may be repeated whatever became of it, and one that failed has
+// to be: nothing is withdrawn, because the removal would beat the repeat. The id is not
+// much older than the delivery, or a sweep takes the content for orphaned.
+func (d *Deliveries) DeliverAs(ctx context.Context, id MessageID, env Envelope, content io.Reader) (Message, error) {
+	m, _, err := d.deliver(ctx, id, env, content)
+	return m, err
+}
+
+// deliver is DeliverAs. Where it fails, the entries that it returns may be listed.
+func (d *Deliveries) deliver(ctx context.Context, id MessageID, env Envelope, content io.Reader) (Message, []Entry, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, DeliverTimeout, errTooSlow)
 	defer cancel()
 	entries, recipients := make([]Entry, 0, len(env.Recipients)), make([]Recipient, 0, len(env.Recipients))
-	c := Content{ID: d.IDs.Next(), Maildrops: make([]MaildropID, 0, len(env.Recipients))}
+	c := Content{ID: id, Maildrops: make([]MaildropID, 0, len(env.Recipients))}
 	known := make(map[MaildropID]bool, len(env.Recipients))
 	for i, r := range env.Recipients {
 		if known[r.Maildrop] {
@@ -69,7 +87,7 @@ func (d *Deliveries) Deliver(ctx context.Context, env Envelope, content io.Reade
 		}
 	}
 	if len(entries) == 0 {
-		return Message{}, fmt.Errorf("deliver: no recipients: %w", ErrNotFound)
+		return Message{}, nil, fmt.Errorf("deliver: no recipients: %w", ErrNotFound)
 	}
 
 	octets, err := d.Contents.Put(ctx, c, content)
@@ -77,20 +95,19 @@ func (d *Deliveries) Deliver(ctx context.Context, env Envelope, content io.Reade
 		err = errors.Join(errTooSlow, err) // also where the store has not noticed
 	}
 	if err != nil {
-		return Message{}, fmt.Errorf("store content of %s: %w", c.ID, err)
+		return Message{}, nil, fmt.Errorf("store content of %s: %w", c.ID, err)
 	}
 	for i := range entries {
 		entries[i].Message.Octets, entries[i].Message.Recipients = octets, len(entries)
 	}
 	ev := Delivered{Entries: entries, Recipients: recipients}
 	if err := d.Project.Handle(ctx, ev); err != nil {
-		d.withdraw(ctx, entries)
-		return Message{}, fmt.Errorf("list %s: %w", c.ID, err)
+		return Message{}, entries, fmt.Errorf("list %s: %w", c.ID, err)
 	}
 	if d.Announce != nil {
 		d.Announce.Announce(ev)
 	}
-	return Message{ID: c.ID, Octets: octets, Expires: c.Expires, Recipients: len(entries)}, nil
+	return Message{ID: c.ID, Octets: octets, Expires: c.Expires, Recipients: len(entries)}, entries, nil
 }
 
 var errTooSlow = fmt.Errorf("content took longer than %v: %w", DeliverTimeout, ErrUnavailable)

@@ -291,6 +291,30 @@ func TestADeliveryWhoseListingFailedIsTakenBack(t *testing.T) {
 	}
 }
 
+func TestADeliveryUnderAGivenIDMayBeRepeatedWhateverBecameOfIt(t *testing.T) {
+	for name, fault := range map[string]mailboxtest.Fault{
+		"was not done": mailboxtest.Fail, "was done": mailboxtest.Lie, "was half done": mailboxtest.Halve,
+	} {
+		for call := 1; call <= 5; call++ { // put and add, twice; in the end nothing fails
+			t.Run(fmt.Sprintf("call %d %s", call, name), func(t *testing.T) {
+				f := mailboxtest.Faulty(mailboxtest.Memory(), mailboxtest.Nth(call, fault))
+				env, content := recipients(2), mailboxtest.Message(200)
+				d, id := f.Deliveries(), new(mailbox.MessageIDs).Next()
+				for range 3 {
+					if m, err := d.DeliverAs(t.Context(), id, env, bytes.NewReader(content)); err == nil && m.ID != id {
+						t.Errorf("delivered as %s; want %s", m.ID, id)
+					}
+				}
+				for _, r := range env.Recipients {
+					if list := listed(t, f.Intact, r.Maildrop, content); len(list) != 1 || list[0].ID != id {
+						t.Errorf("%s has %v; want %s, once", r.Address, list, id)
+					}
+				}
+			})
+		}
+	}
+}
+
 func TestADeliveryEndsSoonAfterItsContextThoughTheStoreHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
