@@ -79,17 +79,36 @@ func (g *MessageIDs) Next() MessageID {
 	defer g.mu.Unlock()
 	if g.node == [8]byte{} {
 		rand.Read(g.node[:]) // never fails
-		g.node[0] = g.node[0]&0x3f | 0x80
-		g.node[2] |= 1 // the multicast bit: no network card has this node id
+		g.node = asNode(g.node)
 	}
 	t := now()
-	g.last = max(uint64(t.Unix()*1e7+int64(t.Nanosecond()/100)+gregorian), g.last+1)
+	g.last = max(ticks(t), g.last+1)
+	return timeUUID(g.last, g.node)
+}
 
-	var id MessageID
-	binary.BigEndian.PutUint32(id[0:], uint32(g.last))
-	binary.BigEndian.PutUint16(id[4:], uint16(g.last>>32))
-	binary.BigEndian.PutUint16(id[6:], uint16(g.last>>48)&0x0fff|0x1000)
-	copy(id[8:], g.node[:])
+// MessageIDOf is an id of a time that is a function of the name and the time, so that
+// whoever repeats a message that a process makes up finds the same id (RFC 9562,
+// section 6.5).
+func MessageIDOf(name string, at time.Time) MessageID {
+	sum := sha256.Sum256([]byte(name))
+	return timeUUID(ticks(at), asNode([8]byte(sum[:8])))
+}
+
+// ticks counts the 100 ns since the start of the Gregorian calendar.
+func ticks(t time.Time) uint64 { return uint64(t.Unix()*1e7 + int64(t.Nanosecond()/100) + gregorian) }
+
+// asNode makes a clock sequence and a node id of random octets.
+func asNode(b [8]byte) [8]byte {
+	b[0] = b[0]&0x3f | 0x80
+	b[2] |= 1 // the multicast bit: no network card has this node id
+	return b
+}
+
+func timeUUID(ticks uint64, node [8]byte) (id MessageID) {
+	binary.BigEndian.PutUint32(id[0:], uint32(ticks))
+	binary.BigEndian.PutUint16(id[4:], uint16(ticks>>32))
+	binary.BigEndian.PutUint16(id[6:], uint16(ticks>>48)&0x0fff|0x1000)
+	copy(id[8:], node[:])
 	return id
 }
 

@@ -293,3 +293,25 @@ func TestTheNumberOfAKindNeverChanges(t *testing.T) {
 		}
 	}
 }
+
+func TestAMessageIDIsAFunctionOfItsNameAndTime(t *testing.T) {
+	at := time.Date(2026, 11, 22, 10, 0, 0, 123456700, time.UTC)
+	id := mailbox.MessageIDOf("some name", at)
+	if id.String() != "7ac36687-e65b-11f1-909d-ab7b1dd0baac" {
+		t.Errorf("got %s; ids that were handed out must not change", id)
+	}
+	if again := mailbox.MessageIDOf("some name", at); again != id || !id.Time().Equal(at) {
+		t.Errorf("got %s of %v, then %s; want one id of %v", id, id.Time(), again, at)
+	}
+	if parsed, err := mailbox.ParseMessageID(id.String()); parsed != id || err != nil {
+		t.Errorf("ParseMessageID(%s) = %s, %v", id, parsed, err)
+	}
+	for name, other := range map[string]mailbox.MessageID{
+		"another name": mailbox.MessageIDOf("another name", at),
+		"another time": mailbox.MessageIDOf("some name", at.Add(100*time.Nanosecond)),
+	} {
+		if other == id {
+			t.Errorf("%s has the same id", name)
+		}
+	}
+}
