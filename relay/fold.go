@@ -26,11 +26,11 @@ type Folded struct {
 // A FoldedMessage is a message with what became of it for each recipient.
 type FoldedMessage struct {
 	Submission *Submission
-	Fates      []Fate // by the number of the recipient
+	States     []EntryState // by the number of the recipient
 }
 
-// A Fate is what became of a message for a recipient.
-type Fate struct {
+// An EntryState is what became of a message for a recipient.
+type EntryState struct {
 	Kind Kind      // of the event that decides
 	At   time.Time // of that event, by the clock of who wrote it
 	Seq  int       // of the last attempt that any event is about; 0: there was none
@@ -184,27 +184,27 @@ func (t *tally) count(f *Folded, id mailbox.MessageID) {
 		f.Unreadable++
 		return
 	}
-	m := FoldedMessage{Submission: &submission, Fates: make([]Fate, len(submission.Recipients))}
+	m := FoldedMessage{Submission: &submission, States: make([]EntryState, len(submission.Recipients))}
 	for recipient := range t.entries {
-		if recipient < Whole || recipient >= len(m.Fates) {
+		if recipient < Whole || recipient >= len(m.States) {
 			f.Unknown++
 		}
 	}
 	accepted := track{decides: *t.accepted}
-	for i := range m.Fates {
+	for i := range m.States {
 		entry := accepted.with(t.entries[Whole]).with(t.entries[i])
-		fate, err := entry.fate()
+		state, err := entry.state()
 		if err != nil {
 			f.Damaged++
 		}
-		m.Fates[i] = fate
+		m.States[i] = state
 	}
 	f.Messages[id] = m
 }
 
-// fate reads what the deciding events say.
-func (s *track) fate() (Fate, error) {
-	f := Fate{Kind: s.decides.Kind, At: s.decides.At.UTC(), Seq: s.seq}
+// state reads what the deciding events say.
+func (s *track) state() (EntryState, error) {
+	f := EntryState{Kind: s.decides.Kind, At: s.decides.At.UTC(), Seq: s.seq}
 	var err error
 	switch s.decides.Kind {
 	case Attempt:
