@@ -38,12 +38,11 @@ type EntryState struct {
 	// Of the event that decides, where its kind has it.
 	Service string
 	Outcome Outcome
+	Next    time.Time // of Deferred: when the next attempt is due
 	Expired bool
 	To      Segment
 
-	// Of the last Deferred.
-	Next   time.Time // when the next attempt is due; zero: at once, or never
-	Warned bool      // the sender was told of the delay
+	Warned bool // the sender was told of the delay: of the last Deferred
 }
 
 // Fold tells from the events of a segment what became of each message. Their order
@@ -161,7 +160,7 @@ func compareEvents(a, b Event) int {
 	if c := cmp.Compare(a.Kind, b.Kind); c != 0 {
 		return c
 	}
-	return cmp.Or(a.Writer.Compare(b.Writer), a.At.Compare(b.At), bytes.Compare(a.Data, b.Data))
+	return cmp.Or(a.At.Compare(b.At), bytes.Compare(a.Data, b.Data))
 }
 
 // rank is the kind in the order of Fold, where an attempt ranks with what came of it.
