@@ -190,7 +190,9 @@ type Submission struct {
 	FullReturn bool              // RET=FULL (RFC 3461, section 4.3)
 	UTF8       bool              // SMTPUTF8 (RFC 6531)
 	EightBit   bool              // BODY=8BITMIME (RFC 6152)
+	Signed     bool              // multipart/signed or multipart/encrypted (RFC 1847)
 	Octets     int64             // of the content
+	Signed     bool              // multipart/signed or multipart/encrypted (RFC 1847)
 	HeaderID   string            // Message-ID, as it stands in the header
 	Class      Class
 	Accepted   time.Time

@@ -1,0 +1,59 @@
+package relay
+
+import (
+	"context"
+	"iter"
+	"strings"
+	"time"
+
+	"restante/mailbox"
+)
+
+// SuppressedFor is how long a recipient that does not exist gets no more mail of an
+// account. Whoever sends to such addresses again and again is taken for a sender of
+// spam by those who serve them.
+const SuppressedFor = 30 * 24 * time.Hour
+
+// MaxSuppressed is how many recipients the list of an account holds. When it is full, a
+// new one takes the place of the one that ends first.
+const MaxSuppressed = 10_000
+
+// A Suppression is an address that an account does not reach.
+type Suppression struct {
+	Address mailbox.Address
+	Since   time.Time
+	Until   time.Time
+	Outcome Outcome // what was said
+}
+
+// Suppressions are the lists of recipients that do not exist, one for each account.
+// What an account sends them is not tried. Every method is safe for concurrent use, obeys
+// the deadline of its context, and fails with mailbox.ErrUnavailable where trying again
+// may help. The times are kept to a millisecond.
+type Suppressions interface {
+	// Suppress puts an address on the list of an account, or replaces what was there.
+	Suppress(ctx context.Context, account mailbox.Address, s Suppression) error
+
+	// Suppressed are those of the addresses that are on the list of the account at a
+	// time, in no order, each once.
+	Suppressed(ctx context.Context, account mailbox.Address, at time.Time, addresses []mailbox.Address) ([]Suppression, error)
+
+	// List goes through the list of an account as it is at a time, in no order. After an
+	// error the sequence ends.
+	List(ctx context.Context, account mailbox.Address, at time.Time) iter.Seq2[Suppression, error]
+
+	// Allow takes an address off the list. One that is not there is harmless.
+	Allow(ctx context.Context, account, address mailbox.Address) error
+}
+
+// NoSuchMailbox reports whether the reply says that the recipient does not exist, rather
+// than that this mail is not wanted there.
+func (o Outcome) NoSuchMailbox() bool {
+	if o.Result != BadRecipient {
+		return false
+	}
+	if o.Enhanced != "" && o.Enhanced != "5.0.0" {
+		return strings.HasPrefix(o.Enhanced, "5.1.") // RFC 3463, section 3.2: the address
+	}
+	return o.Code == 550 || o.Code == 551 || o.Code == 553
+}
