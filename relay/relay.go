@@ -192,7 +192,6 @@ type Submission struct {
 	EightBit   bool              // BODY=8BITMIME (RFC 6152)
 	Signed     bool              // multipart/signed or multipart/encrypted (RFC 1847)
 	Octets     int64             // of the content
-	Signed     bool              // multipart/signed or multipart/encrypted (RFC 1847)
 	HeaderID   string            // Message-ID, as it stands in the header
 	Class      Class
 	Accepted   time.Time
