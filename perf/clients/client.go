@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 )
 
@@ -29,12 +30,12 @@ type errand struct {
 	password   string
 	trusted    string // certificate of the server, PEM
 	keep       bool   // leave mail on the server
+	web        string // proxy that leads to the domain: the client finds the server there
 	home       string // the client's; what is there stays from run to run
 }
 
-// all are the clients there are. Thunderbird's pictures go to the directory
-// shots, and whether they show the message to the table.
-func all(shots string, results *table) []client {
+// all are the clients there are.
+func all(b *bird) []client {
 	return []client{
 		{name: "curl", program: "curl", debianPackage: "curl", fetch: fetchCurl},
 		{name: "fetchmail", program: "fetchmail", debianPackage: "fetchmail", fetch: fetchFetchmail},
@@ -43,17 +44,20 @@ func all(shots string, results *table) []client {
 			name: "getmail", program: "getmail", debianPackage: "getmail6", fetch: fetchGetmail,
 			never: map[way]string{stls: "getmail has TLS from the first octet, or none"},
 		},
-		{name: "thunderbird", program: "thunderbird", debianPackage: "thunderbird xvfb", fetch: (&bird{shots, results}).fetch},
+		{name: "thunderbird", program: "thunderbird", debianPackage: birdPackages, fetch: b.fetch},
 	}
 }
 
-// choose takes the named clients, or all.
-func choose(clients []client, names []string) ([]client, error) {
+// choose takes the named clients and perhaps the temporary mailbox, or all.
+func choose(clients []client, names []string) (chosen []client, temporary bool, err error) {
 	if len(names) == 0 {
-		return clients, nil
+		return clients, true, nil
 	}
-	var chosen []client
 	for _, name := range names {
+		if name == onlyTemporary {
+			temporary = true
+			continue
+		}
 		before := len(chosen)
 		for _, c := range clients {
 			if c.name == name {
@@ -61,17 +65,20 @@ func choose(clients []client, names []string) ([]client, error) {
 			}
 		}
 		if len(chosen) == before {
-			return nil, fmt.Errorf("no client %q", name)
+			return nil, false, fmt.Errorf("no client %q", name)
 		}
 	}
-	return chosen, nil
+	return chosen, temporary, nil
 }
 
 // versions prints what each program calls itself.
-func versions(ctx context.Context, clients []client, home string, out io.Writer) {
+func versions(ctx context.Context, clients []client, temporary bool, home string, out io.Writer) {
 	programs := []string{"swaks"}
 	for _, c := range clients {
 		programs = append(programs, c.program)
+	}
+	if temporary && !slices.Contains(programs, "thunderbird") {
+		programs = append(programs, "thunderbird")
 	}
 	for _, name := range programs {
 		// Some end with a code that is not zero. That one is missing is told later.

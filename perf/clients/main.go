@@ -3,7 +3,11 @@
 // in, and fetches that with curl, fetchmail, mpop, getmail and Thunderbird, in
 // clear text, with STLS and under TLS from the first octet. Each must take what
 // the server keeps, octet for octet, leave it there or delete it as it was told,
-// and trust no certificate but the one it was given. On Debian it needs
+// and trust no certificate but the one it was given.
+//
+// Besides, it makes a temporary mailbox, which Thunderbird reads that was told address
+// and password and nothing else, and looks how REST, POP3 and SMTP agree about its end.
+// On Debian it needs
 //
 //	apt install swaks libnet-ssleay-perl curl fetchmail mpop getmail6 thunderbird xvfb
 //
@@ -11,6 +15,7 @@
 //
 //	go run ./perf/clients
 //	go run ./perf/clients --only mpop,thunderbird --out screenshots
+//	go run ./perf/clients --only temporary --ttl 5m
 //	go run ./perf/clients --store cassandra
 package main
 
@@ -32,13 +37,14 @@ import (
 )
 
 type cli struct {
-	Only   []string   `help:"Only these clients: curl, fetchmail, mpop, getmail, thunderbird."`
-	Out    string     `help:"Directory for the screenshots (default: one made below the temporary directory)." type:"path"`
-	Store  string     `default:"embedded" enum:"embedded,cassandra" help:"Where the server keeps its mail: embedded, or cassandra, in a cluster of its own."`
-	Layout rig.Layout `default:"1x1" help:"That cluster, data centres x nodes."`
-	Flags  []string   `name:"server-flag" sep:"none" help:"Flag for the server, such as --server-flag=--log-level=debug. Repeatable." placeholder:"FLAG"`
-	Binary string     `help:"A built restante, instead of building it." type:"existingfile"`
-	Temp   string     `help:"Directory for everything else (default: the system's)." type:"path"`
+	Only   []string      `help:"Only these: curl, fetchmail, mpop, getmail, thunderbird, and temporary, which is the temporary mailbox."`
+	TTL    time.Duration `name:"ttl" default:"150s" help:"How long the temporary mailbox lives: Thunderbird has to be done by then."`
+	Out    string        `help:"Directory for the screenshots (default: one made below the temporary directory)." type:"path"`
+	Store  string        `default:"embedded" enum:"embedded,cassandra" help:"Where the server keeps its mail: embedded, or cassandra, in a cluster of its own."`
+	Layout rig.Layout    `default:"1x1" help:"That cluster, data centres x nodes."`
+	Flags  []string      `name:"server-flag" sep:"none" help:"Flag for the server, such as --server-flag=--log-level=debug. Repeatable." placeholder:"FLAG"`
+	Binary string        `help:"A built restante, instead of building it." type:"existingfile"`
+	Temp   string        `help:"Directory for everything else (default: the system's)." type:"path"`
 }
 
 func main() {
@@ -82,7 +88,8 @@ func (c *cli) run(ctx context.Context, out io.Writer) error {
 // show does everything below dir and prints how it went.
 func (c *cli) show(ctx context.Context, dir, shots string, out io.Writer) (err error) {
 	results := &table{out: out, began: time.Now()}
-	clients, err := choose(all(shots, results), c.Only)
+	b := &bird{shots, results}
+	clients, temporary, err := choose(all(b), c.Only)
 	if err != nil {
 		return err
 	}
@@ -101,15 +108,21 @@ func (c *cli) show(ctx context.Context, dir, shots string, out io.Writer) (err e
 	if t.strange, err = stranger(dir); err != nil {
 		return err
 	}
-	versions(ctx, clients, dir, out)
-	if err := t.prepare(ctx, clients); err != nil {
+	if err := find("swaks", "swaks libnet-ssleay-perl"); err != nil {
 		return err
 	}
-	for _, c := range clients {
-		for _, way := range ways {
-			if err := t.fetch(ctx, c, way); err != nil {
-				return err
-			}
+	if t.letters, err = compose(dir); err != nil {
+		return err
+	}
+	versions(ctx, clients, temporary, dir, out)
+	if len(clients) > 0 {
+		if err := t.fetchAll(ctx, clients); err != nil {
+			return err
+		}
+	}
+	if temporary {
+		if err := t.temporary(ctx, b, c.TTL); err != nil {
+			return err
 		}
 	}
 	t.complaints()

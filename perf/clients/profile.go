@@ -6,14 +6,18 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
+
+	"restante/perf/wire"
 )
 
-// writeProfile makes the directory of a Thunderbird that has one POP3 account and
-// nothing to say but mail. A profile that is there keeps its mail and its
-// password; only the preferences and the trust are written anew.
+// writeProfile makes the directory of a Thunderbird that has one POP3 account, or none
+// yet where it is to find the server by itself, and nothing to say but mail. A profile
+// that is there keeps its mail and its password; only the preferences and the trust are
+// written anew.
 func writeProfile(dir string, e errand) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
@@ -32,7 +36,7 @@ func writeProfile(dir string, e errand) error {
 }
 
 // socketType is how Thunderbird writes the security of a connection.
-var socketType = map[way]int{plain: 0, stls: 2, implicit: 3}
+var socketType = map[wire.Security]int{wire.Plain: 0, wire.Upgrade: 2, wire.Implicit: 3}
 
 // preferences are user.js.
 func preferences(e errand) ([]byte, error) {
@@ -52,7 +56,7 @@ func preferences(e errand) ([]byte, error) {
 		"mail.server.server1.hostname":           e.host,
 		"mail.server.server1.port":               json.Number(e.port),
 		"mail.server.server1.userName":           e.address,
-		"mail.server.server1.socketType":         socketType[e.way],
+		"mail.server.server1.socketType":         socketType[e.way.security],
 		"mail.server.server1.authMethod":         3, // the password as it is
 		"mail.server.server1.leave_on_server":    e.keep,
 		"mail.server.server1.login_at_startup":   false, // it is told when
@@ -66,13 +70,21 @@ func preferences(e errand) ([]byte, error) {
 		"mail.server.server2.directory-rel":      "[ProfD]Mail/Local Folders",
 		"mail.server.server2.storeContractID":    "@mozilla.org/msgstore/berkeleystore;1",
 	}
+	proxyHost, proxyPort := "127.0.0.1", "9"
+	if e.web != "" {
+		account = map[string]any{"app.use_without_mail_account": true} // nothing asks for one
+		var err error
+		if proxyHost, proxyPort, err = net.SplitHostPort(e.web); err != nil {
+			return nil, err
+		}
+	}
 	// No greeting of any kind, no helpers, nobody called: what speaks HTTP meets
-	// a proxy that is not there, while mail does not ask one.
+	// a proxy that is not there, or knows one domain, while mail does not ask one.
 	silence := map[string]any{
 		"marionette.port":                             0, // any
 		"network.proxy.type":                          1,
-		"network.proxy.http":                          "127.0.0.1",
-		"network.proxy.http_port":                     9,
+		"network.proxy.http":                          proxyHost,
+		"network.proxy.http_port":                     json.Number(proxyPort),
 		"network.proxy.ssl":                           "127.0.0.1",
 		"network.proxy.ssl_port":                      9,
 		"app.update.enabled":                          false,

@@ -43,12 +43,11 @@ func startServer(ctx context.Context, binary, dir string, more ...string) (*serv
 		return nil, err
 	}
 	s := &server{binary: binary, dir: dir, password: rand.Text()}
-	args := []string{"serve", "--data", s.data(), "--domain", domain, "--domain", otherDomain}
-	flags := []string{"smtp", "submission", "submissions", "pop3", "pop3s", "admin"}
+	args := []string{"serve", "--data", s.data(), "--domain", domain, "--domain", otherDomain, "--temp-domain", tempDomain}
+	flags := []string{"smtp", "submission", "submissions", "pop3", "pop3s", "http", "admin"}
 	for _, f := range flags {
 		args = append(args, "--"+f, "127.0.0.1:0")
 	}
-	args = append(args, "--http", "off")
 	args = append(args, more...)
 	d, err := launch(filepath.Join(dir, "restante.log"), environment(dir), binary, args...)
 	if err != nil {
@@ -91,7 +90,7 @@ func (s *server) readPorts(flags []string) error {
 // pop3 is the host and port for a way to fetch mail.
 func (s *server) pop3(w way) (host, port string) {
 	flag := "pop3"
-	if w == implicit {
+	if w.security == wire.Implicit {
 		flag = "pop3s"
 	}
 	host, port, _ = net.SplitHostPort(s.ports[flag])
@@ -114,9 +113,14 @@ func (s *server) addAccounts(ctx context.Context, addresses []string) error {
 // A maildrop is what the server keeps, by unique-id.
 type maildrop map[string][]byte
 
-// kept retrieves a maildrop with a client of our own, and compares the sizes
+// kept reads the maildrop of an account.
+func (s *server) kept(ctx context.Context, address string) (maildrop, error) {
+	return s.read(ctx, address, s.password)
+}
+
+// read retrieves a maildrop with a client of our own, and compares the sizes
 // that the server tells with what it sends.
-func (s *server) kept(ctx context.Context, address string) (_ maildrop, err error) {
+func (s *server) read(ctx context.Context, address, password string) (_ maildrop, err error) {
 	defer func() {
 		if err != nil {
 			err = fmt.Errorf("maildrop of %s: %w", address, err)
@@ -127,7 +131,7 @@ func (s *server) kept(ctx context.Context, address string) (_ maildrop, err erro
 		return nil, err
 	}
 	defer func() { _ = c.Close() }() // after an error; QUIT closes too
-	if err := c.Login(address, s.password); err != nil {
+	if err := c.Login(address, password); err != nil {
 		return nil, err
 	}
 	ids, sizes := map[int]string{}, map[int]int64{}

@@ -18,9 +18,16 @@ const (
 	deleted  check = "deleted"  // fetched in full, and gone from the server
 	distrust check = "distrust" // no talk with a server that has another certificate
 	shown    check = "shown"    // on the screen
+	found    check = "found"    // set up from address and password alone
 )
 
-var checks = []check{octets, kept, deleted, distrust, shown}
+// What a temporary mailbox has to show.
+const (
+	lived check = "lived" // there until its end
+	ended check = "ended" // gone from then on
+)
+
+var checks = []check{octets, kept, deleted, distrust, shown, found, lived, ended}
 
 // A table collects results and prints them. It tells each result at once, with the
 // time since it began.

@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"io"
 	"strings"
 	"testing"
 	"time"
@@ -24,9 +23,9 @@ func TestAFailureStaysInTheTable(t *testing.T) {
 	b.Reset()
 	results.print()
 	want := `
-client   way   octets  kept  deleted  distrust  shown
-mpop     STLS  ok      -     -        -         FAIL
-getmail  STLS  -       -     -        -         -
+client   way   octets  kept  deleted  distrust  shown  found  lived  ended
+mpop     STLS  ok      -     -        -         FAIL   -      -      -
+getmail  STLS  -       -     -        -         -      -      -      -
 
 getmail, STLS: it cannot
 
@@ -38,11 +37,17 @@ mpop, STLS, shown: nothing to be seen
 }
 
 func TestOnlyClientsThatExistCanBeChosen(t *testing.T) {
-	clients := all("", &table{out: io.Discard})
-	if chosen, err := choose(clients, []string{"mpop", "curl"}); err != nil || len(chosen) != 2 || chosen[0].name != "mpop" {
-		t.Errorf("chose %d: %v", len(chosen), err)
+	clients := all(&bird{})
+	if chosen, temporary, err := choose(clients, []string{"mpop", "curl"}); err != nil || temporary || len(chosen) != 2 || chosen[0].name != "mpop" {
+		t.Errorf("chose %d, temporary %t: %v", len(chosen), temporary, err)
 	}
-	if _, err := choose(clients, []string{"mpop", "pine"}); err == nil {
+	if chosen, temporary, err := choose(clients, []string{"temporary"}); err != nil || !temporary || len(chosen) != 0 {
+		t.Errorf("chose %d, temporary %t: %v", len(chosen), temporary, err)
+	}
+	if chosen, temporary, err := choose(clients, nil); err != nil || !temporary || len(chosen) != len(clients) {
+		t.Errorf("chose %d, temporary %t: %v", len(chosen), temporary, err)
+	}
+	if _, _, err := choose(clients, []string{"mpop", "pine"}); err == nil {
 		t.Error("chose pine")
 	}
 }

@@ -15,22 +15,29 @@ import (
 // be busy.
 const (
 	birdStart = 3 * time.Minute
+	birdSetup = time.Minute
 	birdFetch = 2 * time.Minute
 	birdShow  = 2 * time.Minute
 	birdQuit  = time.Minute
 )
 
+// birdPackages are what Debian has it in, and its screen.
+const birdPackages = "thunderbird xvfb"
+
 // The scripts that run inside of Thunderbird.
 var (
 	//go:embed thunderbird/password.js
 	passwordScript string
+	//go:embed thunderbird/setup.js
+	setupScript string
 	//go:embed thunderbird/fetch.js
 	fetchScript string
 	//go:embed thunderbird/show.js
 	showScript string
 )
 
-// A bird fetches with Thunderbird on a screen of its own, and takes pictures.
+// A bird fetches with Thunderbird on a screen of its own, and takes pictures. Whether
+// they show the message it tells the table.
 type bird struct {
 	shots string // directory for the pictures
 	table *table
@@ -56,7 +63,15 @@ func (b *bird) fetch(ctx context.Context, e errand) (_ [][]byte, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, f.land()) }()
-	if err := f.getMail(e); err != nil {
+	if e.web == "" {
+		err = f.storePassword(e)
+	} else {
+		err = b.discover(ctx, f, e)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := f.getMail(); err != nil {
 		return nil, err
 	}
 	after, err := inbox(e)
@@ -138,20 +153,65 @@ func (f *flight) land() error {
 	return errors.Join(errs, f.screen.stop())
 }
 
-// getMail stores the password as somebody would who ticks the box in the prompt,
-// and gets new messages.
-func (f *flight) getMail(e errand) error {
+// discover has Thunderbird find its server, which is a check of its own.
+func (b *bird) discover(ctx context.Context, f *flight, e errand) error {
+	err := f.setUp(e)
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	b.table.add("thunderbird", e.way.name, found, err)
+	if err != nil {
+		return errors.New("there is no account")
+	}
+	return nil
+}
+
+// A finding is the server that Thunderbird has found, in its own words.
+type finding struct {
+	Source, Type, Host, Port, User string
+	Socket                         int
+}
+
+// setUp has Thunderbird make the account of address and password, and compares the
+// server that it found with the one there is.
+func (f *flight) setUp(e errand) error {
+	var done struct {
+		Error string
+		Found finding
+	}
+	if err := f.marionette.run(setupScript, birdSetup, &done, e.address, e.password); err != nil {
+		return err
+	}
+	want := finding{Source: "xml-from-isp-http", Type: "pop3", Host: e.host, Port: e.port, User: e.address, Socket: socketType[e.way.security]}
+	switch {
+	case done.Error != "":
+		return errors.New(done.Error)
+	case done.Found != want:
+		return fmt.Errorf("it found %+v, want %+v", done.Found, want)
+	}
+	return nil
+}
+
+// storePassword does what somebody does who ticks the box in the prompt.
+func (f *flight) storePassword(e errand) error {
+	var done struct{ Error string }
+	if err := f.marionette.run(passwordScript, birdFetch, &done, e.address, e.password); err != nil {
+		return err
+	}
+	if done.Error != "" {
+		return errors.New(done.Error)
+	}
+	return nil
+}
+
+// getMail gets new messages.
+func (f *flight) getMail() error {
 	var done struct {
 		Error string // what went wrong
 		Trust string // what was wrong with the certificate
 	}
-	if err := f.marionette.run(passwordScript, birdFetch, &done, e.address, e.password); err != nil {
+	if err := f.marionette.run(fetchScript, birdFetch, &done); err != nil {
 		return err
-	}
-	if done.Error == "" {
-		if err := f.marionette.run(fetchScript, birdFetch, &done); err != nil {
-			return err
-		}
 	}
 	switch {
 	case done.Trust != "":

@@ -25,13 +25,7 @@ const (
 
 // prepare makes the accounts and fills their maildrops with every letter. Each
 // letter also comes by every route, which is a check of its own.
-func (t *trial) prepare(ctx context.Context, clients []client) (err error) {
-	if err := find("swaks", "swaks libnet-ssleay-perl"); err != nil {
-		return err
-	}
-	if t.letters, err = compose(t.dir); err != nil {
-		return err
-	}
+func (t *trial) prepare(ctx context.Context, clients []client) error {
 	var users []string
 	for _, c := range clients {
 		for _, w := range ways {
@@ -48,6 +42,21 @@ func (t *trial) prepare(ctx context.Context, clients []client) (err error) {
 	for i, r := range routes {
 		if err := t.fill(ctx, r, i, users); err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+// fetchAll puts the clients to the test, each in every way.
+func (t *trial) fetchAll(ctx context.Context, clients []client) error {
+	if err := t.prepare(ctx, clients); err != nil {
+		return err
+	}
+	for _, c := range clients {
+		for _, way := range ways {
+			if err := t.fetch(ctx, c, way); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

@@ -17,5 +17,9 @@ var (
 	ways = []way{plain, stls, implicit}
 )
 
+// autoconfig is that of a client which finds the settings by itself: the server names
+// POP3 under TLS first.
+var autoconfig = way{"autoconfig", wire.Implicit}
+
 // encrypted reports whether a certificate matters.
 func (w way) encrypted() bool { return w != plain }
