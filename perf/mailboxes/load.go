@@ -90,6 +90,12 @@ type run struct {
 	kinds [kinds]scenario.Tally
 }
 
+// lasting is the load for so long.
+func (l load) lasting(d time.Duration) load {
+	l.time = d
+	return l
+}
+
 func (l load) on(addr string, known *names) *run {
 	r := &run{load: l, addr: addr, ledger: newLedger(rand.Uint64(), known), all: make([]user, l.users)}
 	for i := range r.all {

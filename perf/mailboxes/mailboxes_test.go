@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"restante/perf/rig"
 	"restante/perf/scenario"
 )
 
@@ -239,6 +240,23 @@ func TestAServerThatKeepsItsWordPassesEveryLoad(t *testing.T) {
 				t.Errorf("%d requests of all kinds, in all %+v", sum, o.sum)
 			}
 		})
+	}
+}
+
+func TestTheWarmUpIsVerifiedAndHasNoFigure(t *testing.T) {
+	warm := 200 * time.Millisecond
+	l := load{name: "20 users", users: 20, time: 50 * time.Millisecond, spawn: 1000}
+	for _, broken := range []string{"", "changes a message"} {
+		var out strings.Builder
+		c := cli{Service: rig.Service{Warm: &warm}}
+		began := time.Now()
+		err := c.measure(t.Context(), &out, []load{l}, serve(t, broken), "a fake")
+		if broken == "" && err != nil || broken != "" && (err == nil || !strings.HasPrefix(err.Error(), "warm-up: ")) {
+			t.Errorf("a server that %q: %v", broken, err)
+		}
+		if n := strings.Count(out.String(), l.name); n != 1 || time.Since(began) < warm+l.time {
+			t.Errorf("after %v the load has %d lines in\n%s", time.Since(began), n, &out)
+		}
 	}
 }
 

@@ -73,7 +73,7 @@ func (c *cli) run(ctx context.Context, out io.Writer) error {
 	case c.At != "":
 		return c.measure(ctx, out, loads, c.At, "a server that runs")
 	}
-	return c.Run(ctx, bounds(loads), func(s *peer.Server) error {
+	return c.Run(ctx, bounds(loads, c.WarmUp()), func(s *peer.Server) error {
 		return c.measure(ctx, out, loads, s.HTTP, s.Version+", "+c.Store+" store", s.PIDs()...)
 	})
 }
@@ -86,8 +86,8 @@ const (
 	spareClients = 100
 )
 
-func bounds(loads []load) []string {
-	users, life := 0, auditTime
+func bounds(loads []load, warm time.Duration) []string {
+	users, life := 0, warm+auditTime
 	for _, l := range loads {
 		users, life = max(users, l.users), max(life, l.time+auditTime)
 	}
@@ -99,11 +99,17 @@ func bounds(loads []load) []string {
 
 // measure puts the loads on, one after the other.
 func (c *cli) measure(ctx context.Context, out io.Writer, loads []load, addr, server string, pids ...int) error {
-	if _, err := fmt.Fprintf(out, "%s, on %s\n", server, report.Machine()); err != nil {
+	warm := c.WarmUp()
+	if _, err := fmt.Fprintf(out, "%s, on %s, warmed up for %v\n", server, report.Machine(), warm); err != nil {
 		return err
 	}
 	known := &names{taken: make(map[string]bool)}
 	var failed []string
+	if warm > 0 {
+		if _, err := loads[0].lasting(warm).measure(ctx, addr, known); err != nil {
+			failed = append(failed, fmt.Sprintf("warm-up: %v", err))
+		}
+	}
 	for _, l := range loads {
 		o, err := l.measure(ctx, addr, known, pids...)
 		if ctx.Err() != nil {

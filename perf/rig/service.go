@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"time"
 
 	"restante/perf/peer"
 	"restante/perf/report"
@@ -18,6 +19,22 @@ type Service struct {
 	Binary string   `help:"A built restante, instead of building it." type:"existingfile"`
 	Temp   string   `help:"Directory for the server's data (default: the system's)." type:"path"`
 	Serve  []string `help:"More flags of the server, such as --serve=--node=7." placeholder:"FLAG"`
+
+	Warm *time.Duration `help:"How long the first load is put on before it counts. Default: 1m on Cassandra, otherwise 0s." placeholder:"DURATION"`
+}
+
+// javaWarm is how long Java needs until it has compiled most of what it runs.
+const javaWarm = time.Minute
+
+// WarmUp is how long the server is under load before the first figure.
+func (s Service) WarmUp() time.Duration {
+	switch {
+	case s.Warm != nil:
+		return *s.Warm
+	case s.Store == "cassandra":
+		return javaWarm
+	}
+	return 0
 }
 
 // Run starts the server with these flags too, for work, in a directory that is gone

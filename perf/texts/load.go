@@ -164,6 +164,12 @@ func (r *run) drain(ctx context.Context) error {
 	return nil
 }
 
+// lasting is the load for so long, and at its end nobody is silent any more.
+func (l load) lasting(d time.Duration) load {
+	l.Count, l.Duration, l.silent = 0, d, 0
+	return l
+}
+
 // published is the load of the published test: two rounds over as many pairs as there
 // are users, in which each is posted to once and asks once, in an order of its own.
 func published(users int) load {

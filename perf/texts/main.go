@@ -76,12 +76,18 @@ func (c *cli) run(ctx context.Context, out io.Writer) error {
 
 // measure puts the loads on, one after the other.
 func (c *cli) measure(ctx context.Context, out io.Writer, loads []load, addr, version string, pids ...int) error {
-	if _, err := fmt.Fprintf(out, "%s, %s store, on %s\n", version, c.Store, report.Machine()); err != nil {
+	warm := c.WarmUp()
+	if _, err := fmt.Fprintf(out, "%s, %s store, on %s, warmed up for %v\n", version, c.Store, report.Machine(), warm); err != nil {
 		return err
 	}
 	t := newTable(out)
 	known := &ids{taken: make(map[int64]bool)}
 	var failed []string
+	if warm > 0 {
+		if _, _, err := c.one(ctx, loads[0].lasting(warm), addr, known); err != nil {
+			failed = append(failed, fmt.Sprintf("warm-up: %v", err))
+		}
+	}
 	for _, l := range loads {
 		results, counts, err := c.one(ctx, l, addr, known, pids...)
 		if e := t.rows(l, results, counts); err == nil {

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"restante/perf/rig"
 	"restante/perf/scenario"
 )
 
@@ -157,6 +158,24 @@ func TestAServerThatBreaksItsWordIsFound(t *testing.T) {
 				t.Errorf("%+v, %v; want something that says %q", n, err, says)
 			}
 		})
+	}
+}
+
+func TestTheWarmUpIsVerifiedAndHasNoFigure(t *testing.T) {
+	warm := 200 * time.Millisecond
+	for _, broken := range []string{"", "changes a text"} {
+		f := &fake{broken: broken, texts: make(map[string][]fakeText)}
+		s := httptest.NewServer(f)
+		defer s.Close()
+		var out strings.Builder
+		c := cli{Service: rig.Service{Warm: &warm}}
+		err := c.measure(t.Context(), &out, []load{published(20)}, strings.TrimPrefix(s.URL, "http://"), "")
+		if broken == "" && err != nil || broken != "" && (err == nil || !strings.HasPrefix(err.Error(), "warm-up: ")) {
+			t.Errorf("a server that %q: %v", broken, err)
+		}
+		if n := strings.Count(out.String(), "published, 20 users"); n != 1 || f.posts <= 40 {
+			t.Errorf("%d texts, and the load has %d lines in\n%s", f.posts, n, &out)
+		}
 	}
 }
 
