@@ -54,6 +54,8 @@ func (s *session) status(err error) (reply *gosmtp.SMTPError, expected bool) {
 		return errCredentials, true
 	case errors.Is(err, errTooLarge):
 		return answer(552, 5, 3, 4, "message too large"), true
+	case errors.Is(err, ErrHeader):
+		return answer(552, 5, 3, 4, "header too large"), true
 	case errors.Is(err, errHops):
 		return answer(554, 5, 4, 6, "too many hops: this message goes in circles"), true
 	case errors.Is(err, mailbox.ErrFull):

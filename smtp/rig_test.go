@@ -281,18 +281,25 @@ func (d delivery) field(name string) string {
 	return ""
 }
 
-// A post is a router, a deliverer and a verifier in memory.
+// A submission is what a submitter was given.
+type submission struct {
+	letter  smtp.Letter
+	content []byte
+}
+
+// A post is a router, a deliverer, a submitter and a verifier in memory.
 type post struct {
 	ids mailbox.MessageIDs
 
-	mu         sync.Mutex
-	routes     map[string][]mailbox.Recipient
-	deliveries []delivery
-	resolveErr error
-	deliverErr error
-	verifyErr  error
-	during     func(ctx context.Context, content io.Reader) error // replaces the reading of content
-	logins     []auth.Attempt
+	mu          sync.Mutex
+	routes      map[string][]mailbox.Recipient
+	deliveries  []delivery
+	submissions []submission
+	resolveErr  error
+	deliverErr  error
+	verifyErr   error
+	during      func(ctx context.Context, content io.Reader) error // replaces the reading of content
+	logins      []auth.Attempt
 }
 
 func newPost() *post {
@@ -357,6 +364,20 @@ func (p *post) Deliver(ctx context.Context, env mailbox.Envelope, content io.Rea
 	defer p.mu.Unlock()
 	p.deliveries = append(p.deliveries, delivery{env, octets})
 	return mailbox.Message{ID: p.ids.Next(), Octets: int64(len(octets))}, nil
+}
+
+func (p *post) Submit(ctx context.Context, l smtp.Letter, content io.Reader) (mailbox.MessageID, error) {
+	octets, err := io.ReadAll(content)
+	if err != nil {
+		return mailbox.MessageID{}, fmt.Errorf("read content: %w", err)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.deliverErr != nil {
+		return mailbox.MessageID{}, p.deliverErr
+	}
+	p.submissions = append(p.submissions, submission{l, octets})
+	return p.ids.Next(), nil
 }
 
 func (p *post) Verify(_ context.Context, a auth.Attempt) (auth.Identity, error) {

@@ -37,6 +37,8 @@ type transaction struct {
 	paths      int // RCPT commands accepted
 	recipients []mailbox.Recipient
 	known      map[mailbox.MaildropID]bool // those of recipients
+	letter     *Letter                     // nil where nobody submits
+	addressees int                         // octets of those of the letter
 }
 
 var _ gosmtp.AuthSession = (*session)(nil)
@@ -54,7 +56,7 @@ func (s *session) Mail(_ string, opts *gosmtp.MailOptions) (err error) {
 	if err := s.mayUse(from); err != nil {
 		return err
 	}
-	s.mail = &transaction{utf8: opts.UTF8, known: make(map[mailbox.MaildropID]bool), trace: trace{
+	s.mail = &transaction{utf8: opts.UTF8, known: make(map[mailbox.MaildropID]bool), letter: s.letter(from, opts), trace: trace{
 		helo:     s.client.Hostname(),
 		remote:   s.wire.remote,
 		hostname: s.server.opts.Hostname,
@@ -97,7 +99,7 @@ func (s *session) mayUse(from mailbox.Address) error {
 }
 
 // Rcpt adds a recipient.
-func (s *session) Rcpt(_ string, _ *gosmtp.RcptOptions) (err error) {
+func (s *session) Rcpt(_ string, opts *gosmtp.RcptOptions) (err error) {
 	defer s.guard(&err)
 	t, to := s.mail, s.conn.path
 	if !t.utf8 && !isASCII(to) {
@@ -106,6 +108,9 @@ func (s *session) Rcpt(_ string, _ *gosmtp.RcptOptions) (err error) {
 	ctx, cancel := context.WithTimeout(s.wire.ctx, s.server.opts.StoreTimeout)
 	defer cancel()
 	behind, err := s.server.opts.Router.Resolve(ctx, to)
+	if t.letter != nil && errors.Is(err, mailbox.ErrNotLocal) {
+		behind, err = nil, nil
+	}
 	if err != nil {
 		return s.refuse(fmt.Errorf("resolve recipient %s: %w", to, err))
 	}
@@ -118,6 +123,9 @@ func (s *session) Rcpt(_ string, _ *gosmtp.RcptOptions) (err error) {
 		}
 		t.known[r.Maildrop] = true
 		t.recipients = append(t.recipients, r)
+	}
+	if t.letter != nil && !t.address(to, behind, opts) {
+		return errTooMany
 	}
 	if t.paths++; t.paths == 1 {
 		t.trace.forward = &to
@@ -138,10 +146,14 @@ func (s *session) Data(io.Reader) (err error) {
 	defer s.guard(&err)
 	t, begun := s.mail, time.Now()
 	t.trace.at = begun
-	c, ctx := s.wire.newContent(t.trace.fields(), s.conn.content())
+	fields := t.trace.fields()
+	if t.letter != nil {
+		fields = t.trace.received(nil)
+	}
+	c, ctx := s.wire.newContent(fields, s.conn.content())
 	defer c.close()
 
-	m, err := s.server.opts.Deliverer.Deliver(ctx, mailbox.Envelope{ReversePath: t.trace.reverse, Recipients: t.recipients}, c)
+	id, err := s.keep(ctx, t, c)
 	switch {
 	case c.err != nil:
 		err = c.err
@@ -156,19 +168,32 @@ func (s *session) Data(io.Reader) (err error) {
 	s.conn.endContent(c)
 	s.server.metrics.octets.Add(float64(c.octets))
 
-	log := s.wire.log.With("octets", c.octets, "recipients", len(t.recipients), "from", t.trace.reverse.String(),
+	recipients := len(t.recipients)
+	if t.letter != nil {
+		recipients = len(t.letter.Recipients)
+	}
+	log := s.wire.log.With("octets", c.octets, "recipients", recipients, "from", t.trace.reverse.String(),
 		"duration", time.Since(begun))
-	return s.outcome(log, m, err, c)
+	return s.outcome(log, id, err, c)
+}
+
+// keep hands a message over to who keeps it.
+func (s *session) keep(ctx context.Context, t *transaction, c *content) (mailbox.MessageID, error) {
+	if t.letter != nil {
+		return s.server.opts.Submitter.Submit(ctx, *t.letter, c)
+	}
+	m, err := s.server.opts.Deliverer.Deliver(ctx, mailbox.Envelope{ReversePath: t.trace.reverse, Recipients: t.recipients}, c)
+	return m.ID, err
 }
 
 // outcome counts and logs what became of a message, and is the reply.
-func (s *session) outcome(log *slog.Logger, m mailbox.Message, err error, c *content) error {
+func (s *session) outcome(log *slog.Logger, id mailbox.MessageID, err error, c *content) error {
 	if err == nil {
 		s.wire.messages++
 		s.wire.errors = 0
 		s.server.metrics.deliveries.WithLabelValues("kept").Inc()
-		log.Info("message kept", "message", m.ID)
-		return answer(250, 2, 0, 0, m.ID.String()+" kept")
+		log.Info("message kept", "message", id)
+		return answer(250, 2, 0, 0, id.String()+" kept")
 	}
 	reply, expected := s.status(err)
 	switch {

@@ -5,13 +5,14 @@
 // (RFC 6152), SMTPUTF8 (RFC 6531), CHUNKING (RFC 3030), ENHANCEDSTATUSCODES
 // (RFC 2034), DSN parameters (RFC 3461), STARTTLS (RFC 3207) and LIMITS (RFC
 // 9422); submission with AUTH PLAIN and LOGIN (RFC 6409, RFC 4954, RFC 8314);
-// and LMTP (RFC 2033). DSN parameters are checked and go no further: a message
-// that is refused is refused in the session, and no notification is ever sent.
+// and LMTP (RFC 2033). DSN parameters go to the Submitter; those of mail that is
+// not submitted are checked and go no further, since it is refused in the session
+// or kept.
 //
 // Parameters, replies and the order of commands are the work of
 // github.com/emersion/go-smtp. This package stands on both sides of it:
 //
-//	socket ─ wire ─ conn ─ go-smtp ─ session ─► Router, Deliverer, Verifier
+//	socket ─ wire ─ conn ─ go-smtp ─ session ─► Router, Deliverer, Submitter, Verifier
 //	            └────── content ────────┘
 //
 // A wire is the TCP connection with its buffers, deadlines and TLS. A conn is
@@ -88,6 +89,7 @@ type Options struct {
 
 	Router    Router
 	Deliverer Deliverer
+	Submitter Submitter // of submission: takes all mail, in place of the Deliverer; nil: users reach local addresses only
 	Verifier  auth.Verifier
 
 	TLS          *tls.Config // nil: neither STARTTLS nor ServeTLS

@@ -27,7 +27,12 @@ func (t trace) fields() []byte {
 	b := make([]byte, 0, 512)
 	b = append(b, "Return-Path: <"...)
 	b = append(b, t.reverse.String()...)
-	b = append(b, ">\r\nReceived: from "...)
+	return t.received(append(b, ">\r\n"...))
+}
+
+// received appends the Received field, which is all there is of a message on its way.
+func (t trace) received(b []byte) []byte {
+	b = append(b, "Received: from "...)
 	b = append(b, heloName(t.helo)...)
 	if t.remote.IsValid() {
 		b = append(b, " (["...)

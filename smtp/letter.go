@@ -1,0 +1,97 @@
+package smtp
+
+import (
+	"context"
+	"errors"
+	"io"
+	"strings"
+
+	gosmtp "github.com/emersion/go-smtp"
+
+	"restante/mailbox"
+)
+
+// A Submitter takes the mail of users, to local addresses and to all others.
+type Submitter interface {
+	// Submit reads content, which has no Return-Path field yet, to its end. When it
+	// returns nil the message is durable for all recipients: it is listed for those who
+	// are local, and will be sent to the others, or the sender be told. It fails with
+	// ErrHeader. An error of content fails it. Nothing reads content after it has
+	// returned.
+	Submit(ctx context.Context, l Letter, content io.Reader) (mailbox.MessageID, error)
+}
+
+// ErrHeader is what a Submitter fails with where the header of a message is larger than
+// it takes.
+var ErrHeader = errors.New("smtp: header too large")
+
+// A Letter is the envelope of a message that a user submits, with all that was asked for.
+type Letter struct {
+	Account     mailbox.Address // who logged in
+	ReversePath mailbox.Address // which leads back to him; zero: the null one
+	Recipients  []Addressee
+	EnvelopeID  string // ENVID (RFC 3461, section 4.4)
+	FullReturn  bool   // RET=FULL (RFC 3461, section 4.3)
+	UTF8        bool   // SMTPUTF8 (RFC 6531)
+	EightBit    bool   // BODY=8BITMIME (RFC 6152)
+}
+
+// An Addressee is a forward-path of a letter.
+type Addressee struct {
+	Address   mailbox.Address
+	Notify    Notify
+	Original  string              // ORCPT, decoded, behind its type and a semicolon (RFC 3461, section 4.2); empty: none
+	Maildrops []mailbox.Recipient // who is behind a local address; none: it is not local
+}
+
+// Notify is what the sender wants to hear of an addressee (RFC 3461, section 4.1). Zero:
+// he did not say.
+type Notify uint8
+
+const (
+	NotifyNever Notify = 1 << iota
+	NotifySuccess
+	NotifyFailure
+	NotifyDelay
+)
+
+var notifyWords = map[gosmtp.DSNNotify]Notify{
+	gosmtp.DSNNotifyNever:   NotifyNever,
+	gosmtp.DSNNotifySuccess: NotifySuccess,
+	gosmtp.DSNNotifyFailure: NotifyFailure,
+	gosmtp.DSNNotifyDelayed: NotifyDelay,
+}
+
+// maxAddressees is how much the addresses of a letter take with the original ones, in
+// octets. A thousand of the longest addresses fit.
+const maxAddressees = 256 << 10
+
+// letter begins the envelope of a message for a Submitter, or is nil where there is none.
+// Only users submit: nobody else's mail leaves for elsewhere.
+func (s *session) letter(from mailbox.Address, opts *gosmtp.MailOptions) *Letter {
+	if s.server.opts.Kind != Submission || s.server.opts.Submitter == nil {
+		return nil
+	}
+	return &Letter{
+		Account: s.identity.Address, ReversePath: from, EnvelopeID: opts.EnvelopeID,
+		FullReturn: opts.Return == gosmtp.DSNReturnFull, UTF8: opts.UTF8, EightBit: opts.Body == gosmtp.Body8BitMIME,
+	}
+}
+
+// address adds an addressee. It reports false where there is no room.
+func (t *transaction) address(to mailbox.Address, behind []mailbox.Recipient, opts *gosmtp.RcptOptions) bool {
+	a := Addressee{Address: to, Maildrops: behind}
+	for _, word := range opts.Notify {
+		a.Notify |= notifyWords[word]
+	}
+	if opts.OriginalRecipient != "" {
+		a.Original = strings.ToLower(string(opts.OriginalRecipientType)) + ";" + opts.OriginalRecipient
+	}
+	octets := t.addressees + len(to.Local) + len(to.Domain) + len(a.Original)
+	if octets > maxAddressees {
+		return false
+	}
+	t.addressees = octets
+	t.letter.Recipients = append(t.letter.Recipients, a)
+	return true
+}
