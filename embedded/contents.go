@@ -265,6 +265,9 @@ func (c *contents) release(ctx context.Context, drop mailbox.MaildropID, ids []m
 		}
 		if len(r.drops) == 0 {
 			c.removeIn(b, id, r)
+			if drop == mailbox.Outbound {
+				b.delete(watchKey(id)) // as it never was listed
+			}
 			removed++
 			continue
 		}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -14,6 +15,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"restante/mailbox"
+	"restante/relay"
 )
 
 // A witness remembers what the store acknowledged, and what it was asked.
@@ -29,7 +31,15 @@ type testimony struct {
 	added    bool                        // acknowledged
 	removing map[mailbox.MaildropID]bool // asked for
 	removed  map[mailbox.MaildropID]bool // acknowledged
+
+	// Of a message that is to leave: added is that it was accepted, removing that it
+	// was released for mailbox.Outbound.
+	segment   relay.Segment
+	delivered bool // acknowledged
+	closing   bool // asked for
 }
+
+func (m *testimony) outbound() bool { return m.segment != relay.Segment{} }
 
 func newWitness() *witness { return &witness{messages: make(map[mailbox.MessageID]*testimony)} }
 
@@ -98,6 +108,47 @@ func check(t *testing.T, s *Store, before, after map[mailbox.MessageID]testimony
 			}
 		}
 	}
+	checkJournal(t, s, before, after)
+}
+
+// checkJournal does so with what was to leave: what was journalled before is there, and
+// what is there was journalled, with its content.
+func checkJournal(t *testing.T, s *Store, before, after map[mailbox.MessageID]testimony) {
+	t.Helper()
+	found := make(map[relay.Segment]map[relay.EntryID]relay.Kind)
+	for _, m := range after {
+		if !m.outbound() || found[m.segment] != nil {
+			continue
+		}
+		found[m.segment] = make(map[relay.EntryID]relay.Kind)
+		for e, err := range s.Journal().Load(t.Context(), m.segment) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			found[m.segment][e.Entry] = e.Kind
+			id := e.Entry.Message
+			if known, ok := after[id]; !ok || known.segment != m.segment || string(e.Data) != string(eventOf(m.segment, id, e.Kind).Data) {
+				t.Errorf("an event of %s was never written", id)
+			} else if err := reads(t.Context(), s, id, known.octets); err != nil && !known.removing[mailbox.Outbound] {
+				t.Errorf("%s was accepted and is not as it was: %v", id, err)
+			}
+		}
+	}
+	for id, m := range before {
+		if !m.outbound() || after[id].closing {
+			continue
+		}
+		events := found[m.segment]
+		if events[relay.EntryID{Message: id, Recipient: relay.Whole}] != relay.Accepted && m.added {
+			t.Errorf("%s was accepted and is lost", id)
+		}
+		if events[relay.EntryID{Message: id}] != relay.Delivered && m.delivered {
+			t.Errorf("%s was delivered and will be again", id)
+		}
+		if open, err := s.Journal().Segments(t.Context(), m.segment.Lane); m.added && (err != nil || !slices.Contains(open, m.segment)) {
+			t.Errorf("the segment of %s is not listed: %v, %v", id, open, err)
+		}
+	}
 }
 
 // reads checks that a content is this.
@@ -123,12 +174,21 @@ type load struct {
 	ids     *mailbox.MessageIDs
 	drops   []mailbox.MaildropID
 	witness *witness
+
+	// The segments in use, and what was accepted in them and did not leave yet.
+	segments []relay.Segment
+	waiting  []mailbox.MessageID
 }
 
 func seeded(seed uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, 0)) }
 
 func newLoad(s *Store) *load {
-	return &load{s, new(mailbox.MessageIDs), []mailbox.MaildropID{{1}, {2}, {3}}, newWitness()}
+	l := &load{store: s, ids: new(mailbox.MessageIDs), drops: []mailbox.MaildropID{{1}, {2}, {3}}, witness: newWitness()}
+	lane := l.ids.Next()
+	for range 2 {
+		l.segments = append(l.segments, relay.Segment{Lane: lane, ID: l.ids.Next()})
+	}
+	return l
 }
 
 // run does a step for each ticket, until a step fails or there are no more.
@@ -143,20 +203,90 @@ func (l *load) run(ctx context.Context, seed uint64, tickets <-chan struct{}) er
 }
 
 func (l *load) step(ctx context.Context, rng *rand.Rand) error {
-	if rng.IntN(3) == 0 {
+	switch rng.IntN(12) {
+	case 0, 1, 2, 3:
 		return l.expunge(ctx, rng)
+	case 4, 5, 6:
+		return l.submit(ctx, rng)
+	case 7:
+		return l.leave(ctx, rng)
+	case 8:
+		if rng.IntN(3) == 0 {
+			return l.closeSegment(ctx, rng)
+		}
 	}
 	return l.deliver(ctx, rng)
 }
 
-func (l *load) deliver(ctx context.Context, rng *rand.Rand) error {
+// aTestimony is of a message that is like no other.
+func aTestimony(rng *rand.Rand) *testimony {
 	size := []int{0, 100, 100, 5000, 5000, smallBuffer, 20_000, 2*partSize + 1}[rng.IntN(8)]
-	m := &testimony{
-		drops:    l.drops[rng.IntN(len(l.drops)):],
+	return &testimony{
 		octets:   bytes.Repeat([]byte{byte(rng.Int())}, size),
 		removing: make(map[mailbox.MaildropID]bool),
 		removed:  make(map[mailbox.MaildropID]bool),
 	}
+}
+
+// submit accepts a message that is to leave.
+func (l *load) submit(ctx context.Context, rng *rand.Rand) error {
+	m, id := aTestimony(rng), l.ids.Next()
+	l.witness.note(func() {
+		m.segment = l.segments[rng.IntN(len(l.segments))]
+		l.witness.messages[id] = m
+	})
+	if err := l.store.Journal().Open(ctx, m.segment); err != nil {
+		return err
+	}
+	if err := submit(ctx, l.store, m.segment, id, m.octets); err != nil {
+		return err
+	}
+	l.witness.note(func() {
+		m.added = true
+		l.waiting = append(l.waiting, id)
+	})
+	return nil
+}
+
+// leave has a message taken by somebody else, and releases it.
+func (l *load) leave(ctx context.Context, rng *rand.Rand) error {
+	var id mailbox.MessageID
+	var m *testimony
+	l.witness.note(func() {
+		if len(l.waiting) > 0 {
+			i := rng.IntN(len(l.waiting))
+			id = l.waiting[i]
+			m, l.waiting = l.witness.messages[id], slices.Delete(l.waiting, i, i+1)
+		}
+	})
+	if m == nil {
+		return nil
+	}
+	if err := l.store.Journal().Append(ctx, m.segment, eventOf(m.segment, id, relay.Delivered)); err != nil {
+		return err
+	}
+	l.witness.note(func() { m.delivered, m.removing[mailbox.Outbound] = true, true })
+	return l.store.Contents().Release(ctx, mailbox.Outbound, mailbox.Message{ID: id, Recipients: 1})
+}
+
+// closeSegment closes a segment, whatever is in it, and begins another.
+func (l *load) closeSegment(ctx context.Context, rng *rand.Rand) error {
+	var closing relay.Segment
+	l.witness.note(func() {
+		i := rng.IntN(len(l.segments))
+		closing = l.segments[i]
+		l.segments[i].ID = l.ids.Next()
+		for _, m := range l.witness.messages {
+			m.closing = m.closing || m.segment == closing
+		}
+	})
+	return l.store.Journal().Close(ctx, closing)
+}
+
+func (l *load) deliver(ctx context.Context, rng *rand.Rand) error {
+	m := aTestimony(rng)
+	m.drops = l.drops[rng.IntN(len(l.drops)):]
+	size := len(m.octets)
 	id := l.ids.Next()
 	l.witness.note(func() { l.witness.messages[id] = m })
 	if _, err := l.store.Contents().Put(ctx, mailbox.Content{ID: id, Maildrops: m.drops}, bytes.NewReader(m.octets)); err != nil {

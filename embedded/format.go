@@ -14,8 +14,9 @@ import (
 )
 
 // formatVersion is the version of the layout in keys.go. Version 2 has addresses that
-// are forgotten, and more kinds of what expires; what it finds of version 1 is right.
-const formatVersion = 2
+// are forgotten, and more kinds of what expires; version 3 has outbound mail, which an
+// older program would take for left behind. What they find of an earlier one is right.
+const formatVersion = 3
 
 // The file beside Pebble's that names the version, and what it begins with.
 const (

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"restante/mailbox"
+	"restante/relay"
 )
 
 // The layout. A change that an older program would misread raises formatVersion.
@@ -25,10 +26,14 @@ import (
 //	e  time c id                 -                        when a content expires
 //	e  time a domain NUL local-part  -                    when an address is forgotten
 //	e  time h drop               -                        when the head of a temporary maildrop may be
+//	s  lane segment              -                        a segment of the journal of outbound mail that is open
+//	j  lane segment id recipient kind attempt# writer  event    what happened to outbound mail
 //
 // An id is in its sortable form, so that keys have the order of the listing. A
-// drop has 16 octets; numbers are big-endian: part# and generation and day 4
-// octets, time 8. A day is half of one: removals go out in blocks of 12 hours.
+// drop has 16 octets; numbers are big-endian: part# and generation and day and
+// attempt# and recipient 4 octets, time 8. A day is half of one: removals go out in
+// blocks of 12 hours. A lane, a segment and a writer are ids too. A recipient counts from
+// 1, and 0 is the message as a whole.
 const (
 	prefixAddress = 'a'
 	prefixContent = 'c'
@@ -38,6 +43,8 @@ const (
 	prefixRow     = 'm'
 	prefixRemoval = 'r'
 	prefixExpiry  = 'e'
+	prefixSegment = 's'
+	prefixEvent   = 'j'
 )
 
 // errCorrupt is the cause where a stored value is not what was written.
@@ -192,6 +199,49 @@ func decodeAddress(key []byte) (mailbox.Address, error) {
 		return mailbox.Address{}, fmt.Errorf("address key of %d octets: %w", len(key), errCorrupt)
 	}
 	return mailbox.Address{Local: string(local), Domain: string(domain)}, nil
+}
+
+func segmentKey(s relay.Segment) []byte {
+	return appendID(appendID(append(make([]byte, 0, 33), prefixSegment), s.Lane), s.ID)
+}
+
+// decodeSegmentKey reads a key that segmentKey made.
+func decodeSegmentKey(key []byte) (s relay.Segment, err error) {
+	if len(key) != 33 {
+		return s, fmt.Errorf("segment key of %d octets: %w", len(key), errCorrupt)
+	}
+	return relay.Segment{Lane: decodeID(key[1:]), ID: decodeID(key[17:])}, nil
+}
+
+// eventKeySize is how long a key of an event is.
+const eventKeySize = 1 + 16 + 16 + 16 + 4 + 1 + 4 + 16
+
+// segmentPrefix is what the events of a segment begin with.
+func segmentPrefix(s relay.Segment) []byte {
+	key := append(make([]byte, 0, eventKeySize), prefixEvent)
+	return appendID(appendID(key, s.Lane), s.ID)
+}
+
+func eventKey(s relay.Segment, e relay.Event) []byte {
+	key := appendID(segmentPrefix(s), e.Entry.Message)
+	key = binary.BigEndian.AppendUint32(key, uint32(e.Entry.Recipient-relay.Whole))
+	key = append(key, byte(e.Kind))
+	key = binary.BigEndian.AppendUint32(key, uint32(e.Seq))
+	return appendID(key, e.Writer)
+}
+
+// decodeEventKey reads a key that eventKey made.
+func decodeEventKey(key []byte) (s relay.Segment, e relay.Event, err error) {
+	if len(key) != eventKeySize {
+		return s, e, fmt.Errorf("event key of %d octets: %w", len(key), errCorrupt)
+	}
+	s = relay.Segment{Lane: decodeID(key[1:]), ID: decodeID(key[17:])}
+	e.Entry.Message = decodeID(key[33:])
+	e.Entry.Recipient = int(binary.BigEndian.Uint32(key[49:])) + relay.Whole
+	e.Kind = relay.Kind(key[53])
+	e.Seq = int(binary.BigEndian.Uint32(key[54:]))
+	e.Writer = decodeID(key[58:])
+	return s, e, nil
 }
 
 // after is the first key behind all that begin with prefix.

@@ -16,6 +16,7 @@ type metrics struct {
 	corruptions      prometheus.Counter
 	expired          prometheus.Counter
 	forgotten        prometheus.Counter
+	events           prometheus.Counter
 }
 
 func newMetrics() *metrics {
@@ -37,6 +38,7 @@ func newMetrics() *metrics {
 		corruptions:      counter("corruptions_total", "Values found to be other than what was written."),
 		expired:          counter("expired_total", "Lines of listings, and contents, removed as their time was over."),
 		forgotten:        counter("addresses_forgotten_total", "Temporary addresses that ended long ago and are forgotten."),
+		events:           counter("journal_events_total", "Events of outbound mail that were written."),
 	}
 	m.warm, m.cold = m.listings.WithLabelValues("memory"), m.listings.WithLabelValues("disk")
 	return m
@@ -73,7 +75,7 @@ func desc(name, help string) *prometheus.Desc {
 
 func (c *collector) own() []prometheus.Collector {
 	m := c.store.metrics
-	return []prometheus.Collector{m.syncs, m.listings, m.stalls, m.backgroundErrors, m.corruptions, m.expired, m.forgotten}
+	return []prometheus.Collector{m.syncs, m.listings, m.stalls, m.backgroundErrors, m.corruptions, m.expired, m.forgotten, m.events}
 }
 
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {

@@ -1,5 +1,6 @@
 // Package embedded keeps the mail of one machine in one directory: the seams of
-// package mailbox on Pebble, a log-structured merge tree in the same process.
+// package mailbox and the journal of package relay on Pebble, a log-structured merge
+// tree in the same process.
 //
 // Everything written goes to one write-ahead log, in order. What a store
 // acknowledges is therefore durable once the last of its writes is, and Contents
@@ -23,6 +24,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"restante/mailbox"
+	"restante/relay"
 )
 
 // Options say where the store is and what it may use.
@@ -68,6 +70,7 @@ type Store struct {
 	contents   *contents
 	maildrops  *maildrops
 	addresses  *addresses
+	journal    *journal
 	failed     chan error
 	watcher    sync.WaitGroup // waits for the end of the guard
 	sweeper    sync.WaitGroup // removes what expired
@@ -150,6 +153,7 @@ func open(o Options, lock *pebble.Lock) (_ *Store, err error) {
 	opened := &mailbox.MessageIDs{Now: o.Now}
 	s.newcomers = newNewcomers(opened.Next(), latest)
 	s.addresses = newAddresses(s)
+	s.journal = &journal{s}
 	if s.maildrops, err = newMaildrops(s, o.CachedMessages); err != nil {
 		return nil, err
 	}
@@ -183,6 +187,9 @@ func (s *Store) Maildrops() mailbox.Maildrops { return s.maildrops }
 
 // Addresses is where addresses lead.
 func (s *Store) Addresses() mailbox.Addresses { return s.addresses }
+
+// Journal is where it stands what became of outbound mail.
+func (s *Store) Journal() relay.Journal { return s.journal }
 
 // Failed receives the cause when the store could not write to its log or its
 // manifest. From then on every call that writes fails with

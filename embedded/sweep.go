@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"restante/mailbox"
@@ -16,6 +17,7 @@ type SweepStats struct {
 	Unreleased  int // contents that a maildrop had removed and not released
 	Expired     int // lines of listings, and contents, whose time was over
 	Forgotten   int // temporary addresses that ended long ago
+	Segments    int // pieces of the journal of outbound mail that nobody closed
 	Days        int // half days of removals that were forgotten
 }
 
@@ -38,7 +40,7 @@ const sweepPage = 256
 // and so is ending it half-way.
 func (s *Store) Sweep(ctx context.Context) (stats SweepStats, err error) {
 	for _, step := range []func(context.Context, *SweepStats) error{
-		s.sweepExpired, s.sweepWatched, s.sweepRemovals,
+		s.sweepExpired, s.sweepWatched, s.sweepRemovals, s.sweepJournal,
 	} {
 		if err := step(ctx, &stats); err != nil {
 			return stats, fmt.Errorf("embedded: sweep: %w", err)
@@ -120,6 +122,9 @@ func (s *Store) sweepContent(ctx context.Context, id mailbox.MessageID, stats *S
 	r, committed, err := s.contents.recordOf(id)
 	if err != nil {
 		return err
+	}
+	if slices.Contains(r.drops, mailbox.Outbound) && s.now().Sub(id.Time()) < mailbox.OutboundKept {
+		return nil // it has no listing to be looked at
 	}
 	// With the maildrops locked, no addition comes between look and removal.
 	held := s.maildrops.cache.hold(sortedDrops(r.drops))

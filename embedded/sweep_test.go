@@ -42,7 +42,7 @@ func keys(t *testing.T, s *Store, prefix byte) (n int) {
 
 // allKeys are how many keys there are.
 func allKeys(t *testing.T, s *Store) (n int) {
-	for _, prefix := range []byte("acpwhmre") {
+	for _, prefix := range []byte("acpwhmresj") {
 		n += keys(t, s, prefix)
 	}
 	return n

@@ -1,6 +1,7 @@
 package embedded
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"math"
@@ -8,6 +9,7 @@ import (
 	"time"
 
 	"restante/mailbox"
+	"restante/relay"
 )
 
 // Every value begins with the version of its own form, so that a form can
@@ -17,6 +19,7 @@ const (
 	rowForm     = 1
 	headForm    = 1
 	routeForm   = 1
+	eventForm   = 1
 
 	// forgottenForm is a route with the time at which the address is forgotten.
 	forgottenForm = 2
@@ -174,6 +177,24 @@ func decodeRoute(b []byte) (r mailbox.Route, forget time.Time, err error) {
 	return r, forget, d.end("route")
 }
 
+// eventSize is how many octets an event takes at most.
+func eventSize(e relay.Event) int { return 1 + binary.MaxVarintLen64 + len(e.Data) }
+
+func appendEvent(b []byte, e relay.Event) []byte {
+	b = append(b, eventForm)
+	b = binary.AppendVarint(b, e.At.UnixMilli())
+	return append(b, e.Data...)
+}
+
+// decodeEvent reads what appendEvent wrote to an event that has its name already.
+func decodeEvent(b []byte, e *relay.Event) error {
+	d := decoder{rest: b}
+	d.form(eventForm)
+	e.At = time.UnixMilli(d.number()).UTC()
+	e.Data = bytes.Clone(d.octets(len(d.rest)))
+	return d.end("event")
+}
+
 func appendString(b []byte, s string) []byte {
 	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
 }
@@ -255,11 +276,16 @@ func (d *decoder) time() time.Time {
 	if nanos == 0 {
 		return time.Time{}
 	}
-	sec, n := binary.Varint(d.rest)
+	return time.Unix(d.number(), nanos-1).UTC()
+}
+
+// number is any number.
+func (d *decoder) number() int64 {
+	v, n := binary.Varint(d.rest)
 	if n <= 0 {
-		d.fail("time")
-		return time.Time{}
+		d.fail("number")
+		return 0
 	}
 	d.rest = d.rest[n:]
-	return time.Unix(sec, nanos-1).UTC()
+	return v
 }
