@@ -6,6 +6,8 @@ import (
 
 	"restante/mailbox"
 	"restante/mailbox/mailboxtest"
+	"restante/relay"
+	"restante/relay/relaytest"
 )
 
 // promises are what package mailbox expects of this store. Contents go a while after
@@ -18,4 +20,17 @@ func TestContents(t *testing.T) {
 
 func TestAddresses(t *testing.T) {
 	promises.Addresses(t, func(t *testing.T) mailbox.Addresses { return newStore(t).Addresses() })
+}
+
+func TestJournal(t *testing.T) {
+	t.Parallel()
+	relaytest.Journal(t, func(t *testing.T) (relay.Journal, mailbox.Contents) {
+		s := newStore(t)
+		return s.Journal(), s.Contents()
+	})
+}
+
+func TestLanes(t *testing.T) {
+	t.Parallel()
+	relaytest.Lanes(t, func(t *testing.T) (a, b relay.Lanes) { return newStore(t).Lanes(), newStore(t).Lanes() })
 }

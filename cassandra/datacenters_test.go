@@ -34,6 +34,8 @@ func TestTwoDatacenters(t *testing.T) {
 	t.Run("while one is away the other does not say not found", p.alone)
 	t.Run("the sweep in one asks the other", p.sweptFromAfar)
 	t.Run("what is listed and removed in one is so in the other soon", p.listedInBoth)
+	t.Run("what one has to send the other can take over", p.takenOver)
+	t.Run("mail is accepted on what the options say, and sent on a quorum here", p.acceptedInBoth)
 	t.Run("the schema", func(t *testing.T) { schemaInTwo(t, c) })
 }
 

@@ -1,5 +1,6 @@
 // Package cassandra keeps mail in Apache Cassandra, in as many data centres as
-// there are: the seams of package mailbox on tables that package schema defines.
+// there are: the seams of packages mailbox and relay on tables that package schema
+// defines.
 //
 // Every statement is an idempotent upsert or delete with a write timestamp of its
 // own. An insert carries the time inside the message id, a delete a later one; so

@@ -238,6 +238,10 @@ func schemaInTwo(t *testing.T, c *cassandratest.Cluster) {
 		"maildrop":      " (maildrop, lane, ord) VALUES (%s, %[1]s, 0)",
 		"maildrop_temp": " (maildrop, lane, ord) VALUES (%s, %[1]s, 0)",
 		"progress":      " (task, updated) VALUES ('%s', 0)",
+		"relay_event":   " (lane, segment, message, recipient, kind, seq, writer) VALUES (%s, %[1]s, %[1]s, 0, 1, 0, %[1]s)",
+		"relay_segment": " (lane, segment) VALUES (%s, %[1]s)",
+		"relay_lane":    " (datacenter, lane) VALUES ('dc1', %s)",
+		"relay_claim":   " (lane, segment, claimed) VALUES (%s, %[1]s, %[1]s)",
 	}
 	const keyspace = "restante"
 	t.Run("both apply it at the same time and lose nothing that they write then", func(t *testing.T) {

@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"restante/mailbox"
+	"restante/relay"
 	"restante/schema"
 )
 
@@ -122,6 +123,12 @@ func (s *Store) Maildrops() mailbox.Maildrops { return s.maildrops }
 
 // Addresses is where addresses lead.
 func (s *Store) Addresses() mailbox.Addresses { return s.addresses }
+
+// Journal is what happened to mail on its way out.
+func (s *Store) Journal() relay.Journal { return &journal{s.session} }
+
+// Lanes is where the processes that send mail see each other.
+func (s *Store) Lanes() relay.Lanes { return &relayLanes{s.session} }
 
 // Ping reports whether the store can read and write, and else what is missing.
 func (s *Store) Ping(ctx context.Context) error {
