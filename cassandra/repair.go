@@ -254,8 +254,9 @@ func (p *findMissing) read(ctx context.Context, begin, end int64) error {
 		}
 		for _, drop := range maildropIDs(drops) {
 			l := line{drop, mailbox.Message{ID: id, Octets: *octets, Recipients: len(drops)}}
-			// What is listed for a temporary address ends by itself.
-			if !drop.Temporary() && !p.seen.has(l.key()) {
+			// What is listed for a temporary address ends by itself, and what is on its
+			// way to the outside is not listed.
+			if !drop.Temporary() && drop != mailbox.Outbound && !p.seen.has(l.key()) {
 				p.lines = append(p.lines, l)
 			}
 		}

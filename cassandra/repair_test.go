@@ -65,6 +65,7 @@ func (p *pile) mends() {
 	p.list(shared, halfReleased[1])
 	p.content(p.old.Next(), aTemporaryDrop()) // long over
 	p.torn(p.old.Next())
+	p.content(p.old.Next(), mailbox.Outbound) // on its way to the outside
 	// Not yet to be decided about.
 	p.content(p.young.Next(), aDrop())
 	p.list(p.young.Next(), aDrop())

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -315,6 +316,7 @@ func (w *sweepContents) settle(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	maps.DeleteFunc(recipients, w.leaves)
 	look := make(wanted)
 	for id, drops := range recipients {
 		for _, drop := range drops {
@@ -337,6 +339,12 @@ func (w *sweepContents) settle(ctx context.Context) error {
 		w.count(&w.stats.Unlisted, foundUnlisted)
 		return nil
 	})
+}
+
+// leaves reports whether a content is on its way to the outside: it is listed nowhere,
+// and released when nothing is left to do for it.
+func (w *sweep) leaves(id mailbox.MessageID, drops []mailbox.MaildropID) bool {
+	return len(drops) == 1 && drops[0] == mailbox.Outbound && w.began.Sub(id.Time()) < mailbox.OutboundKept
 }
 
 // LogValue is the stats in a log.
