@@ -63,7 +63,8 @@ const (
 // Sweep deletes what nobody can reach, in the permanent class: content that was never
 // committed, was released by everyone, or is listed nowhere, because a process died
 // in the middle of something; and what is left of content that is gone. The temporary
-// class goes by itself, and so do lanes.
+// class goes by itself, and so do lanes. Content for mailbox.Outbound is listed nowhere
+// and stays for mailbox.OutboundKept.
 //
 // Nothing is deleted that is younger than the age, and nothing because it was not seen
 // in one data centre: every data centre has to be reachable, else Sweep fails with
