@@ -1,0 +1,485 @@
+package relay
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"sync"
+	"time"
+
+	"restante/mailbox"
+)
+
+const (
+	// How many services are asked in one attempt.
+	servicesAtOnce = 3
+	// How long an attempt waits for room at the next service.
+	roomTimeout = 30 * time.Second
+	// How long the sender's notification may take, and when one that failed is repeated.
+	noticeTimeout = 30 * time.Second
+	noticeRest    = 5 * time.Minute
+	// When a content is looked for again that cannot be read, and how old a message is
+	// when one that is not there is given up: until then it may be on its way from
+	// another data centre.
+	contentRest = time.Minute
+	contentLate = time.Hour
+	// The pauses between tries to write what came of an attempt.
+	firstInsist, lastInsist = 100 * time.Millisecond, 5 * time.Second
+)
+
+// A round is one attempt for some recipients of a message.
+type round struct {
+	queue   *Queue
+	message *message
+	s       *Submission
+	hint    string // the service that the operator wishes for
+
+	open    []int // recipients of which nothing is settled
+	tried   []string
+	refused map[int]bool // recipients for whom a service refused the content
+	said    map[int]*saying
+}
+
+func (q *Queue) round(m *message, due []int, hint string) *round {
+	return &round{queue: q, message: m, s: unpack(m.packed), open: due, hint: hint, refused: make(map[int]bool), said: make(map[int]*saying)}
+}
+
+// senderDomain is by what a service may be bound to senders.
+func senderDomain(s *Submission) string {
+	if s.From.IsZero() {
+		return s.Account.Domain
+	}
+	return s.From.Domain
+}
+
+func (r *round) want() Want {
+	w := Want{
+		Domain: senderDomain(r.s), Octets: r.s.Octets, Recipients: len(r.open), UTF8: r.s.UTF8,
+		Signed: r.s.Signed, Class: r.message.class, Tried: slices.Clone(r.tried), Prefer: r.hint,
+	}
+	if w.Prefer == "" {
+		w.Prefer = r.entry(r.open[0]).prefers(r.policy())
+	}
+	return w
+}
+
+// entry is one of those of the message. Nobody else changes it while it is worked on.
+func (r *round) entry(recipient int) *entry { return &r.message.entries[recipient] }
+
+func (r *round) policy() *Policy { return r.queue.options.Policies.of(r.message.class) }
+
+// run makes the attempt.
+func (r *round) run(ctx context.Context, picked Picked) {
+	content, err := r.content(ctx)
+	if err != nil {
+		picked.Release()
+		r.unreadable(ctx, err)
+		return
+	}
+	defer content.close()
+	if err := r.announce(picked.Name()); err != nil {
+		picked.Release()
+		r.queue.journalFailed("attempt not begun", err)
+		r.queue.putBack(r.message, 0)
+		return
+	}
+	written := true
+	for picked != nil && written {
+		r.tried = append(r.tried, picked.Name())
+		outcomes := picked.Send(ctx, Mail{
+			Message: r.message.id, Submission: r.s, Recipients: slices.Clone(r.open),
+			Open: content.take, Commit: r.commit,
+		})
+		written = r.settle(ctx, picked.Name(), outcomes)
+		picked = nil
+		if written && len(r.open) > 0 {
+			picked = r.another(ctx)
+		}
+	}
+	if !written || !r.putOff(ctx) {
+		return // the queue ends; who has the segment next finds an attempt that is open
+	}
+	r.queue.putBack(r.message, 0)
+}
+
+// commit is Mail.Commit.
+func (r *round) commit() error {
+	if !r.queue.ours() {
+		return ErrLease
+	}
+	return nil
+}
+
+// announce writes that the attempt begins.
+func (r *round) announce(service string) error {
+	data, err := Encode(AttemptData{Service: service})
+	if err != nil {
+		return err
+	}
+	events := make([]Event, len(r.open))
+	for n, i := range r.open {
+		events[n] = r.queue.event(r.message.id, i, Attempt, int(r.entry(i).seq)+1, data)
+	}
+	if !r.queue.rules.noAttempt {
+		if err := r.message.segment.writer.append(events...); err != nil {
+			return err
+		}
+	}
+	now := uint32(r.queue.now() / 1000)
+	r.queue.mu.Lock()
+	defer r.queue.mu.Unlock()
+	for _, i := range r.open {
+		e := r.entry(i)
+		e.seq, e.kind, e.tried = e.seq+1, Attempt, now
+	}
+	return nil
+}
+
+// settle writes what came of asking a service where that is the end of it, and leaves
+// the other recipients open. It reports whether that could be written.
+func (r *round) settle(ctx context.Context, service string, outcomes []Outcome) bool {
+	var delivered, failed, unsure, open []int
+	for n, i := range r.open {
+		o := Outcome{Result: Ambiguous, Text: "the service did not say what became of it"}
+		if n < len(outcomes) {
+			o = outcomes[n]
+		}
+		r.queue.metrics.outcomes.WithLabelValues(service, o.Result.String()).Inc()
+		r.said[i] = &saying{service, o}
+		switch {
+		case o.Result == Success, o.Result == Ambiguous && r.policy().Ambiguous == AssumeSent:
+			delivered = append(delivered, i)
+		case o.Result == Ambiguous:
+			unsure = append(unsure, i)
+		case o.Result == BadRecipient, o.Result == BadMessage && r.refused[i]:
+			failed = append(failed, i)
+		default:
+			r.refused[i] = r.refused[i] || o.Result == BadMessage
+			open = append(open, i)
+		}
+	}
+	r.open = open
+	hold := r.queue.now().add(r.policy().Hold)
+	return r.deliver(ctx, delivered) && r.put(ctx, unsure, hold) && r.fail(ctx, failed, false)
+}
+
+// another picks the next service, or is nil where there is none in time.
+func (r *round) another(ctx context.Context) Picked {
+	ctx, cancel := context.WithTimeout(ctx, roomTimeout)
+	defer cancel()
+	for len(r.tried) < servicesAtOnce && ctx.Err() == nil && r.queue.ours() {
+		changed := r.queue.options.Pool.Changed()
+		w := r.want()
+		w.Prefer = ""
+		picked, err := r.queue.options.Pool.Pick(w)
+		switch {
+		case err == nil:
+			return picked
+		case !errors.Is(err, ErrBusy):
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+		}
+	}
+	return nil
+}
+
+// putOff defers those that are still open, but fails those whose content was refused at
+// the last.
+func (r *round) putOff(ctx context.Context) bool {
+	var later, refused []int
+	seq := 0
+	for _, i := range r.open {
+		if r.said[i].outcome.Result == BadMessage {
+			refused = append(refused, i)
+			continue
+		}
+		later = append(later, i)
+		seq = max(seq, int(r.entry(i).seq))
+	}
+	next := r.queue.now().add(r.policy().pause(seq))
+	if ctx.Err() != nil || !r.queue.ours() {
+		next = r.queue.now() // it was us who broke off
+	}
+	return r.fail(ctx, refused, false) && r.put(ctx, later, next)
+}
+
+// unfit defers what no service takes as it is, without an attempt.
+func (r *round) unfit(ctx context.Context, why error) {
+	seq := 0
+	for _, i := range r.open {
+		r.said[i] = &saying{"", Outcome{Result: Temporary, Enhanced: "4.3.5", Text: why.Error()}}
+		r.queue.mu.Lock()
+		r.entry(i).seq++
+		r.queue.mu.Unlock()
+		seq = max(seq, int(r.entry(i).seq))
+	}
+	if r.put(ctx, r.open, r.queue.now().add(r.policy().pause(seq))) {
+		r.queue.putBack(r.message, 0)
+	}
+}
+
+// unreadable waits for a content, or gives it up.
+func (r *round) unreadable(ctx context.Context, err error) {
+	q, m := r.queue, r.message
+	if !errors.Is(err, mailbox.ErrNotFound) || q.now().time().Sub(m.accepted()) < contentLate {
+		q.options.Log.Warn("content cannot be read yet", "message", m.id, "err", err)
+		q.putBack(m, q.now().add(contentRest))
+		return
+	}
+	q.options.Log.Error("content is not there", "message", m.id, "err", err)
+	for _, i := range r.open {
+		r.said[i] = &saying{"", Outcome{Result: BadMessage, Enhanced: "5.3.0", Text: "the content was lost"}}
+	}
+	if r.fail(ctx, r.open, false) {
+		q.putBack(m, 0)
+	}
+}
+
+// deliver writes that a next hop took responsibility.
+func (r *round) deliver(ctx context.Context, recipients []int) bool {
+	if !r.write(ctx, recipients, Delivered, 0, func(s *saying) ([]byte, error) {
+		return Encode(DeliveredData{Service: s.service, Outcome: s.outcome})
+	}) {
+		return false
+	}
+	for _, i := range recipients {
+		if r.s.notify(i)&NotifySuccess == 0 {
+			continue
+		}
+		if err := r.notify(ctx, i, ActionRelayed, false); err != nil {
+			r.queue.options.Log.Warn("sender not told of success", "message", r.message.id, "err", err)
+		}
+	}
+	return true
+}
+
+// fail tells the sender and then writes that a recipient is given up. Where the sender
+// cannot be told, the recipient is deferred instead.
+func (r *round) fail(ctx context.Context, recipients []int, expired bool) bool {
+	var told, untold []int
+	for _, i := range recipients {
+		if err := r.notify(ctx, i, ActionFailed, expired); err != nil {
+			r.queue.options.Log.Warn("sender not told of failure yet", "message", r.message.id, "err", err)
+			untold = append(untold, i)
+			continue
+		}
+		told = append(told, i)
+	}
+	written := r.write(ctx, told, Failed, 0, func(s *saying) ([]byte, error) {
+		return Encode(FailedData{Service: s.service, Outcome: s.outcome, Expired: expired})
+	})
+	if expired {
+		return written // those who are left are seen to be expired again
+	}
+	return written && r.put(ctx, untold, r.queue.now().add(noticeRest))
+}
+
+func (r *round) notify(ctx context.Context, recipient int, action Action, expired bool) error {
+	ctx, cancel := context.WithTimeout(ctx, noticeTimeout)
+	defer cancel()
+	n := Notice{
+		Entry: EntryID{r.message.id, recipient}, Action: action, Submission: r.s, Expired: expired,
+		Open: r.openContent,
+	}
+	if s := r.said[recipient]; s != nil {
+		n.Service, n.Outcome = s.service, s.outcome
+	}
+	if tried := r.entry(recipient).tried; tried > 0 {
+		n.Attempted = time.Unix(int64(tried), 0).UTC()
+	}
+	return r.queue.options.Notifier.Notify(ctx, n)
+}
+
+// put writes when recipients are due again.
+func (r *round) put(ctx context.Context, recipients []int, next stamp) bool {
+	warned := r.message.warn == 0
+	next = min(next, r.message.expires())
+	return r.write(ctx, recipients, Deferred, next, func(s *saying) ([]byte, error) {
+		return Encode(DeferredData{Next: next.time(), Service: s.service, Outcome: s.outcome, Warned: warned})
+	})
+}
+
+// write writes one kind of event for recipients until it is written, and changes the
+// entries. It reports false where the queue ended before.
+func (r *round) write(ctx context.Context, recipients []int, kind Kind, next stamp, data func(*saying) ([]byte, error)) bool {
+	if len(recipients) == 0 {
+		return true
+	}
+	events := make([]Event, 0, len(recipients))
+	for _, i := range recipients {
+		d, err := data(r.said[i])
+		if err != nil {
+			r.queue.options.Log.Error("outcome not written", "message", r.message.id, "err", err)
+			return false
+		}
+		events = append(events, r.queue.event(r.message.id, i, kind, int(r.entry(i).seq), d))
+	}
+	forget := r.queue.rules.forgetSuccess && kind == Delivered
+	if !forget && !r.queue.insist(ctx, r.message.segment, events) {
+		return false
+	}
+	r.queue.mu.Lock()
+	defer r.queue.mu.Unlock()
+	if kind.Terminal() && r.message.state != isGone {
+		r.queue.unreserve(r.message.segment, len(recipients))
+	}
+	for _, i := range recipients {
+		e, s := r.entry(i), r.said[i]
+		e.kind, e.due, e.said = kind, next, r.queue.saying(s.service, s.outcome)
+	}
+	r.queue.metrics.events.WithLabelValues(eventNames[kind]).Add(float64(len(recipients)))
+	return true
+}
+
+// insist appends until that is done. It reports false where the context ended before.
+func (q *Queue) insist(ctx context.Context, in *segment, events []Event) bool {
+	for pause := firstInsist; ; pause = min(2*pause, lastInsist) {
+		err := in.writer.appendMany(events)
+		if err == nil {
+			return true
+		}
+		q.journalFailed("event not written yet", err)
+		select {
+		case <-ctx.Done():
+			return false
+		case <-time.After(pause):
+		}
+	}
+}
+
+// journalFailed has no attempt begin for a while.
+func (q *Queue) journalFailed(what string, err error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	now := q.now()
+	if now >= q.hold {
+		q.options.Log.Warn(what, "err", err) // once in a while
+	}
+	q.hold = now.add(journalRest)
+}
+
+// putBack ends the work on a message. What is left of it is tried at a time at the
+// earliest.
+func (q *Queue) putBack(m *message, earliest stamp) {
+	if q.putAway(m, earliest) {
+		q.release(m.id)
+	}
+}
+
+// putAway is putBack in memory. It reports whether nothing is left to do.
+func (q *Queue) putAway(m *message, earliest stamp) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	switch {
+	case m.state == isGone:
+		return false
+	case m.left() > 0:
+		q.place(m, earliest)
+		return false
+	}
+	q.forget(m)
+	m.segment.finish(m.id)
+	return true
+}
+
+// forget takes a message out of memory. The caller holds the lock.
+func (q *Queue) forget(m *message) {
+	m.state = isGone
+	q.waiting.remove(m)
+	delete(m.segment.messages, m.id)
+	delete(q.hints, m.id)
+}
+
+// chore tells the sender that a message waits for long, or that its time is over.
+func (q *Queue) chore(ctx context.Context, m *message) {
+	r := q.round(m, nil, "")
+	for i := range m.entries {
+		e := &m.entries[i]
+		if !e.left() {
+			continue
+		}
+		r.open = append(r.open, i)
+		if r.said[i] = e.said; e.said == nil {
+			r.said[i] = &saying{"", Outcome{Result: Temporary, Enhanced: "4.4.0", Text: "no service has taken it"}}
+		}
+	}
+	now := q.now()
+	switch {
+	case now >= m.expires():
+		if !r.fail(ctx, r.open, true) {
+			return
+		}
+		q.putBack(m, now.add(noticeRest)) // where the sender could not be told
+	default:
+		q.warn(ctx, r, now)
+		q.putBack(m, 0)
+	}
+}
+
+// warn tells the sender of a delay, if it is time.
+func (q *Queue) warn(ctx context.Context, r *round, now stamp) {
+	m := r.message
+	if m.warn == 0 || now < stamp(m.warn)*1000 {
+		return
+	}
+	again := uint32(0)
+	for _, i := range r.open {
+		if err := r.notify(ctx, i, ActionDelayed, false); err != nil {
+			q.options.Log.Warn("sender not told of delay yet", "message", m.id, "err", err)
+			again = uint32(now.add(noticeRest) / 1000)
+		}
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	m.warn = again
+}
+
+// A content is that of a message in an attempt. It is opened before the attempt begins,
+// so that one that cannot be read is no attempt, and no fault of the service's.
+type content struct {
+	open func(ctx context.Context) (io.ReadCloser, error)
+
+	mu    sync.Mutex
+	first io.ReadCloser // nil: taken
+}
+
+// take is the content from its first octet.
+func (c *content) take(ctx context.Context) (io.ReadCloser, error) {
+	c.mu.Lock()
+	first := c.first
+	c.first = nil
+	c.mu.Unlock()
+	if first != nil {
+		return first, nil
+	}
+	return c.open(ctx)
+}
+
+func (c *content) close() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.first != nil {
+		c.first.Close() //nolint:errcheck // nothing was read
+	}
+}
+
+func (r *round) content(ctx context.Context) (*content, error) {
+	c := &content{open: r.openContent}
+	var err error
+	c.first, err = c.open(ctx)
+	return c, err
+}
+
+func (r *round) openContent(ctx context.Context) (io.ReadCloser, error) {
+	m := mailbox.Message{ID: r.message.id, Octets: r.s.Octets, Recipients: 1}
+	content, err := r.queue.options.Contents.Open(ctx, m)
+	if err != nil {
+		return nil, fmt.Errorf("relay: open content of %s: %w", m.ID, err)
+	}
+	return content, nil
+}

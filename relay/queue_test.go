@@ -1,0 +1,876 @@
+package relay_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"restante/mailbox"
+	"restante/relay"
+	"restante/relay/relaytest"
+)
+
+func TestAMessageIsDeliveredAndItsContentReleased(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		a := r.pool.add("a")
+		id := r.submit("barney")
+		r.wantEvents(id, "accepted attempt delivered")
+		if got := a.got(); len(got) != 1 || got[0].message != id || !got[0].taken {
+			t.Errorf("the service got %+v", got)
+		}
+		if !r.gone(id) {
+			t.Error("the content is still there")
+		}
+		if got := r.List(relay.Filter{}, relay.Place{}, 10); len(got) != 0 {
+			t.Errorf("still queued: %+v", got)
+		}
+	})
+}
+
+func TestNothingIsHandedOverBeforeTheAttemptIsInTheJournal(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		a := r.pool.add("a")
+		r.journal.Inject(func(c relaytest.Call) relaytest.Fault {
+			if c.Has(relay.Attempt) {
+				return relaytest.Fail
+			}
+			return nil
+		})
+		id := r.submit("barney")
+		time.Sleep(5 * time.Minute)
+		if got := a.got(); len(got) != 0 {
+			t.Fatalf("the service got %+v", got)
+		}
+		r.journal.Inject(nil)
+		time.Sleep(2 * time.Second)
+		r.wantEvents(id, "accepted attempt delivered")
+	})
+}
+
+func TestAnOutcomeIsWrittenAsSoonAsTheJournalIsBack(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		a := r.pool.add("a")
+		r.journal.Inject(func(c relaytest.Call) relaytest.Fault {
+			if c.Has(relay.Delivered) {
+				return relaytest.Hang
+			}
+			return nil
+		})
+		id := r.submit("barney")
+		time.Sleep(9 * time.Minute)
+		r.wantEvents(id, "accepted attempt")
+		r.journal.Inject(nil)
+		time.Sleep(10 * time.Second)
+		r.wantEvents(id, "accepted attempt delivered")
+		if n := len(a.got()); n != 1 {
+			t.Errorf("sent %d times", n)
+		}
+	})
+}
+
+func TestEachRecipientHasItsOwnOutcome(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		r.pool.add("a").answer = func(_ relay.Mail, i int) relay.Outcome {
+			return [...]relay.Outcome{
+				{Result: relay.Success}, {Result: relay.BadRecipient, Text: "no such user"}, {Result: relay.Temporary, Text: "busy"},
+			}[i]
+		}
+		id := r.submit("one", "two", "three")
+		r.wantEvents(id, "accepted attempt attempt(1) attempt(2) delivered failed(1) deferred(2)")
+		if got := r.notices.of(id); !slices.Equal(got, []string{"failed 1 no such user"}) {
+			t.Errorf("the sender heard %q", got)
+		}
+		if r.gone(id) {
+			t.Error("the content is gone, though one recipient needs it")
+		}
+	})
+}
+
+func TestTheSenderIsToldBeforeARecipientIsGivenUp(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		r.pool.add("a").says(relay.BadRecipient, "no such user")
+		r.notices.setFail(errors.New("no"))
+		id := r.submit("barney")
+		r.wantEvents(id, "accepted attempt deferred")
+		r.notices.setFail(nil)
+		time.Sleep(6 * time.Minute)
+		r.wantEvents(id, "accepted attempt deferred attempt2 failed2")
+		if got := r.notices.of(id); len(got) != 1 {
+			t.Errorf("the sender heard %q", got)
+		}
+	})
+}
+
+func TestSuccessIsToldToWhoAsksForIt(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		r.pool.add("a")
+		id := r.submitAs(relay.Submission{Notify: []relay.Notify{relay.NotifySuccess, 0}}, "one", "two")
+		r.wantEvents(id, "accepted attempt attempt(1) delivered delivered(1)")
+		if got := r.notices.of(id); !slices.Equal(got, []string{"relayed 0 ok"}) {
+			t.Errorf("the sender heard %q", got)
+		}
+	})
+}
+
+func TestAnotherServiceIsAskedAtOnce(t *testing.T) {
+	for _, result := range []relay.Result{relay.Temporary, relay.Throttled, relay.AccountFault, relay.Transport, relay.BadMessage} {
+		t.Run(result.String(), func(t *testing.T) {
+			bubble(t, func(t *testing.T, r *rig) {
+				a, b := r.pool.add("a").says(result, "no"), r.pool.add("b")
+				id := r.submit("barney")
+				r.wantEvents(id, "accepted attempt delivered")
+				if len(a.got()) != 1 || len(b.got()) != 1 {
+					t.Errorf("a was asked %d times, b %d", len(a.got()), len(b.got()))
+				}
+			})
+		})
+	}
+}
+
+func TestThreeServicesAreAskedInOneAttempt(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		var all []*service
+		for _, name := range []string{"a", "b", "c", "d"} {
+			all = append(all, r.pool.add(name).says(relay.Temporary, "no "+name))
+		}
+		id := r.submit("barney")
+		r.wantEvents(id, "accepted attempt deferred")
+		if n := len(all[0].got()) + len(all[1].got()) + len(all[2].got()); n != 3 || len(all[3].got()) != 0 {
+			t.Errorf("three were asked %d times, the fourth %d", n, len(all[3].got()))
+		}
+		listed := r.List(relay.Filter{}, relay.Place{}, 10)
+		if len(listed) != 1 || listed[0].Service != "c" || listed[0].Outcome.Text != "no c" {
+			t.Errorf("listed: %+v", listed)
+		}
+	})
+}
+
+func TestAnAttemptWaitsForRoomAtTheNextService(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		a, b := r.pool.add("a"), r.pool.add("b")
+		a.takes, b.takes = time.Second, 5*time.Second
+		a.says(relay.Transport, "reset")
+		b.room = 1
+		var ids []mailbox.MessageID
+		for range 5 {
+			ids = append(ids, r.submit("barney"))
+		}
+		time.Sleep(27 * time.Second)
+		for _, id := range ids {
+			r.wantEvents(id, "accepted attempt delivered")
+		}
+	})
+}
+
+func TestAContentThatAllServicesRefuseFails(t *testing.T) {
+	for _, services := range []int{1, 2, 3} {
+		t.Run(fmt.Sprint(services), func(t *testing.T) {
+			bubble(t, func(t *testing.T, r *rig) {
+				var all []*service
+				for i := range services {
+					all = append(all, r.pool.add(fmt.Sprint(i)).says(relay.BadMessage, "spam"))
+				}
+				id := r.submit("barney")
+				r.wantEvents(id, "accepted attempt failed")
+				if got := r.notices.of(id); !slices.Equal(got, []string{"failed 0 spam"}) {
+					t.Errorf("the sender heard %q", got)
+				}
+				if services == 3 && len(all[2].got()) > 0 {
+					t.Error("a third service was asked")
+				}
+			})
+		})
+	}
+}
+
+func TestMailWaitsForAServiceWithoutAnAttempt(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		a := r.pool.add("a")
+		a.down = true
+		var ids []mailbox.MessageID
+		for range 200 {
+			ids = append(ids, r.submit("barney"))
+		}
+		time.Sleep(time.Minute)
+		for _, id := range ids {
+			r.wantEvents(id, "accepted")
+		}
+		if n := len(r.pool.wants); n > 20 {
+			t.Errorf("the pool was asked %d times", n)
+		}
+		r.pool.change(func() { a.down = false })
+		for _, id := range ids {
+			r.wantEvents(id, "accepted attempt delivered")
+		}
+	})
+}
+
+func TestMailThatNobodyTakesHoldsUpNoOther(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		r.pool.add("a").sender = "example.org"
+		other := mailbox.Address{Local: "wilma", Domain: "example.com"}
+		waits := r.submitAs(relay.Submission{Account: other, From: other}, "barney")
+		goes := r.submit("barney")
+		r.wantEvents(goes, "accepted attempt delivered")
+		r.wantEvents(waits, "accepted")
+	})
+}
+
+func TestTheNextAttemptIsDueAsThePolicySays(t *testing.T) {
+	for class, pauses := range map[relay.Class][]time.Duration{
+		relay.Normal: {time.Minute, 5 * time.Minute, 15 * time.Minute, 30 * time.Minute, time.Hour, 2 * time.Hour, 4 * time.Hour, 6 * time.Hour, 6 * time.Hour},
+		relay.High:   {10 * time.Second, 30 * time.Second, 2 * time.Minute, 10 * time.Minute, 30 * time.Minute, time.Hour, time.Hour},
+	} {
+		t.Run(fmt.Sprint(class), func(t *testing.T) {
+			bubble(t, func(t *testing.T, r *rig) {
+				a := r.pool.add("a").says(relay.Temporary, "no")
+				r.submitAs(relay.Submission{Class: class}, "barney")
+				time.Sleep(30 * time.Hour)
+				got := a.got()
+				if len(got) <= len(pauses) {
+					t.Fatalf("%d attempts", len(got))
+				}
+				for i, pause := range pauses {
+					waited := got[i+1].at.Sub(got[i].at)
+					if waited < pause*9/10 || waited > pause*11/10+time.Millisecond {
+						t.Errorf("waited %v after attempt %d, want %v", waited, i+1, pause)
+					}
+				}
+			})
+		})
+	}
+}
+
+func TestAMessageFailsWhenItsTimeIsOver(t *testing.T) {
+	for class, life := range map[relay.Class]time.Duration{relay.Normal: 5 * 24 * time.Hour, relay.High: 24 * time.Hour} {
+		for _, up := range []bool{true, false} {
+			t.Run(fmt.Sprint(class, up), func(t *testing.T) {
+				bubble(t, func(t *testing.T, r *rig) {
+					r.pool.add("a").says(relay.Temporary, "not now").down = !up
+					id := r.submitAs(relay.Submission{Class: class}, "barney")
+					time.Sleep(life - time.Second)
+					if r.gone(id) {
+						t.Error("failed before its time")
+					}
+					time.Sleep(2 * time.Second)
+					synctest.Wait()
+					if !r.gone(id) {
+						t.Error("the content is still there")
+					}
+					said := "not now"
+					if !up {
+						said = "no service has taken it"
+					}
+					if got := r.notices.of(id); !slices.Equal(got, []string{"delayed 0 " + said, "failed 0 " + said}) {
+						t.Errorf("the sender heard %q", got)
+					}
+				})
+			})
+		}
+	}
+}
+
+func TestTheSenderHearsOnceThatAMessageWaits(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		r.pool.add("a").says(relay.Temporary, "no")
+		id := r.submit("barney")
+		r.notices.setFail(errors.New("no"))
+		time.Sleep(4*time.Hour + time.Minute)
+		r.notices.setFail(nil)
+		if got := r.notices.of(id); len(got) != 0 {
+			t.Errorf("the sender heard %q", got)
+		}
+		time.Sleep(20 * time.Hour)
+		r.restart()
+		time.Sleep(20 * time.Hour)
+		if got := r.notices.of(id); !slices.Equal(got, []string{"delayed 0 no"}) {
+			t.Errorf("the sender heard %q", got)
+		}
+	})
+}
+
+func TestAnAnswerThatNeverCameIsTreatedAsThePolicySays(t *testing.T) {
+	for _, c := range []struct {
+		ambiguous relay.Ambiguity
+		want      string
+		a, b      int // how often each is asked
+	}{
+		{relay.RetrySame, "accepted attempt deferred attempt2 delivered2", 2, 0},
+		{relay.RetryAny, "accepted attempt deferred attempt2 delivered2", 1, 1},
+		{relay.AssumeSent, "accepted attempt delivered", 1, 0},
+	} {
+		t.Run(fmt.Sprint(c.ambiguous), func(t *testing.T) {
+			bubble(t, func(t *testing.T, r *rig) {
+				a := r.pool.add("a").says(relay.Ambiguous, "lost")
+				id := r.submit("barney")
+				synctest.Wait()
+				b := r.pool.add("b")
+				a.says(relay.Success, "ok")
+				r.pool.change(func() {
+					slices.Reverse(r.pool.services) // b is first, unless a is preferred
+				})
+				if c.want != "accepted attempt delivered" {
+					if got := r.List(relay.Filter{State: relay.QueueHeld}, relay.Place{}, 10); len(got) != 1 {
+						t.Errorf("held: %+v", got)
+					}
+				}
+				time.Sleep(5*time.Minute + time.Second)
+				r.wantEvents(id, c.want)
+				if len(a.got()) != c.a || len(b.got()) != c.b {
+					t.Errorf("a was asked %d times, b %d; want %d and %d", len(a.got()), len(b.got()), c.a, c.b)
+				}
+			}, func(o *relay.Options) {
+				p := relay.DefaultPolicies()
+				p[relay.Normal].Ambiguous = c.ambiguous
+				o.Policies = &p
+			})
+		})
+	}
+}
+
+func TestMailIsRefusedWhileTheJournalIsAway(t *testing.T) {
+	for _, call := range []string{"Open", "Append"} {
+		t.Run(call, func(t *testing.T) {
+			bubble(t, func(t *testing.T, r *rig) {
+				a := r.pool.add("a")
+				r.journal.Inject(func(c relaytest.Call) relaytest.Fault {
+					if c.Name == call {
+						return relaytest.Lie
+					}
+					return nil
+				})
+				_, err := r.Submit(t.Context(), submission(relay.Submission{}, "barney"), strings.NewReader(content))
+				if !errors.Is(err, mailbox.ErrUnavailable) {
+					t.Fatalf("the error is %v", err)
+				}
+				r.journal.Inject(nil)
+				time.Sleep(time.Minute)
+				r.restart() // the message may be in the journal
+				time.Sleep(24 * time.Hour)
+				if got := a.got(); len(got) != 0 {
+					t.Errorf("a refused message was sent: %+v", got)
+				}
+				if len(r.notices.all) != 0 {
+					t.Errorf("the sender heard %v", r.notices.all)
+				}
+			})
+		})
+	}
+}
+
+func TestWithoutALeaseNothingIsTakenOrSent(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		a := r.pool.add("a")
+		a.takes = time.Second
+		id := r.submit("barney")
+		synctest.Wait()
+		r.lease.set(false) // before the end of the content
+		_, err := r.Submit(t.Context(), submission(relay.Submission{}, "barney"), strings.NewReader(content))
+		if !errors.Is(err, mailbox.ErrUnavailable) || !errors.Is(err, relay.ErrLease) {
+			t.Errorf("the error is %v", err)
+		}
+		time.Sleep(time.Hour)
+		if got := a.got(); len(got) != 1 || got[0].taken {
+			t.Errorf("the service got %+v", got)
+		}
+		r.lease.set(true)
+		time.Sleep(2 * time.Second)
+		r.wantEvents(id, "accepted attempt deferred attempt2 delivered2")
+	})
+}
+
+func TestALeaseThatEndsWhileMailIsAcceptedIsAskedForAfterwards(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		r.journal.Inject(func(c relaytest.Call) relaytest.Fault {
+			if c.Has(relay.Accepted) {
+				r.lease.set(false)
+			}
+			return nil
+		})
+		_, err := r.Submit(t.Context(), submission(relay.Submission{}, "barney"), strings.NewReader(content))
+		if !errors.Is(err, relay.ErrLease) || !errors.Is(err, mailbox.ErrUnavailable) {
+			t.Errorf("the error is %v", err)
+		}
+	})
+}
+
+func TestOnlySoMuchWaits(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		r.submit("one", "two")
+		_, err := r.Submit(t.Context(), submission(relay.Submission{}, "three", "four"), strings.NewReader(content))
+		if !errors.Is(err, mailbox.ErrFull) {
+			t.Errorf("the error is %v", err)
+		}
+		r.submit("three")
+	}, func(o *relay.Options) { o.Most = 3 })
+}
+
+func TestASubmissionWithoutRecipientsIsRefused(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		_, err := r.Submit(t.Context(), submission(relay.Submission{}), strings.NewReader(content))
+		if !errors.Is(err, relay.ErrBatch) {
+			t.Errorf("the error is %v", err)
+		}
+	})
+}
+
+func TestAQueueThatDoesNotRunTakesNothing(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		r.end()
+		_, err := r.Submit(t.Context(), submission(relay.Submission{}, "barney"), strings.NewReader(content))
+		if !errors.Is(err, mailbox.ErrUnavailable) {
+			t.Errorf("the error is %v", err)
+		}
+	})
+}
+
+func TestAttemptsThatRunMayEnd(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		a := r.pool.add("a")
+		a.takes = 5 * time.Second
+		id := r.submit("barney")
+		synctest.Wait()
+		r.end()
+		r.wantEvents(id, "accepted attempt delivered")
+	})
+}
+
+func TestAnAttemptThatTakesTooLongAtTheEndIsRepeatedByTheNextLife(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		a := r.pool.add("a")
+		a.takes = time.Minute
+		id := r.submit("barney")
+		synctest.Wait()
+		began := time.Now()
+		r.end()
+		if took := time.Since(began); took > 11*time.Second {
+			t.Errorf("the end took %v", took)
+		}
+		r.wantEvents(id, "accepted attempt deferred")
+		r.pool.change(func() { a.takes = 0 })
+		r.restart()
+		r.wantEvents(id, "accepted attempt deferred attempt2 delivered2")
+	})
+}
+
+func TestAnAttemptWhoseProcessDiedIsRepeatedLast(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		a := r.pool.add("a")
+		r.journal.Inject(func(c relaytest.Call) relaytest.Fault {
+			if c.Has(relay.Delivered) || c.Has(relay.Deferred) {
+				return relaytest.Fail
+			}
+			return nil
+		})
+		open := r.submit("barney")
+		synctest.Wait()
+		r.pool.change(func() { a.down = true })
+		fresh := r.submit("barney")
+		r.end()
+		r.journal.Inject(nil)
+		b := r.pool.add("b")
+		r.pool.change(func() {
+			a.down = false
+			slices.Reverse(r.pool.services)
+		})
+		r.restart()
+		r.wantEvents(fresh, "accepted attempt delivered")
+		r.wantEvents(open, "accepted attempt")
+		time.Sleep(11 * time.Second)
+		r.wantEvents(open, "accepted attempt attempt2 delivered2")
+		if len(a.got()) != 2 || len(b.got()) != 1 {
+			t.Errorf("a was asked %d times, b %d: the same is asked again", len(a.got()), len(b.got()))
+		}
+	})
+}
+
+func TestResumingASegmentAgainTakesInWhatAnotherWrote(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		a := r.pool.add("a").says(relay.Temporary, "no")
+		id := r.submit("one", "two")
+		synctest.Wait()
+		in := r.segments()[0]
+		data, err := relay.Encode(relay.DeliveredData{Service: "elsewhere"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		late := relay.Event{Entry: relay.EntryID{Message: id, Recipient: 1}, Kind: relay.Delivered, Seq: 1, Writer: r.options.IDs.Next(), Data: data}
+		if err := r.journal.Append(t.Context(), in, late); err != nil {
+			t.Fatal(err)
+		}
+		if err := r.Resume(t.Context(), in); err != nil {
+			t.Fatal(err)
+		}
+		a.says(relay.Success, "ok")
+		time.Sleep(2 * time.Minute)
+		if got := a.got(); len(got) != 2 || !slices.Equal(got[1].recipients, []int{0}) {
+			t.Errorf("the service got %+v", got)
+		}
+		if left, known := r.Left(in); left != 0 || !known {
+			t.Errorf("%d left, known: %v", left, known)
+		}
+	})
+}
+
+func TestAnAbandonedSegmentIsLeftAlone(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		a := r.pool.add("a").says(relay.Temporary, "no")
+		r.submit("barney")
+		synctest.Wait()
+		in := r.segments()[0]
+		r.Abandon(in)
+		time.Sleep(24 * time.Hour)
+		if n := len(a.got()); n != 1 {
+			t.Errorf("the service was asked %d times", n)
+		}
+		if _, known := r.Left(in); known {
+			t.Error("the segment is still known")
+		}
+		r.submit("barney") // into another
+		if n := len(r.segments()); n != 2 {
+			t.Errorf("%d segments", n)
+		}
+	})
+}
+
+func TestASegmentIsClosedWhenNothingIsLeftInIt(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		a := r.pool.add("a")
+		r.submit("barney")
+		time.Sleep(9 * time.Minute)
+		if n := len(r.segments()); n != 1 {
+			t.Fatalf("%d segments before its time", n)
+		}
+		time.Sleep(2 * time.Minute)
+		if n := len(r.segments()); n != 0 {
+			t.Fatalf("%d segments after it", n)
+		}
+		a.says(relay.Temporary, "no")
+		r.submit("barney")
+		time.Sleep(11 * time.Minute)
+		if n := len(r.segments()); n != 1 {
+			t.Fatalf("%d segments while something is left", n)
+		}
+		r.submit("barney")
+		if n := len(r.segments()); n != 2 {
+			t.Fatalf("%d segments, want a new one", n)
+		}
+	})
+}
+
+func TestWhatKeepsAnOldSegmentOpenIsMoved(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		stray := make(map[mailbox.MessageID]bool)
+		var first mailbox.MessageID
+		a := r.pool.add("a")
+		a.answer = func(m relay.Mail, i int) relay.Outcome {
+			if stray[m.Message] && i == 1 {
+				return relay.Outcome{Result: relay.Temporary, Text: "no"}
+			}
+			return relay.Outcome{}
+		}
+		a.down = true
+		for i := range 30 {
+			id := r.submit("one", "two")
+			if i == 7 {
+				stray[id], first = true, id
+			}
+		}
+		r.pool.change(func() { a.down = false })
+		time.Sleep(59 * time.Minute)
+		old := r.segments()[0]
+		if got := r.events(first); strings.Contains(got, "moved") {
+			t.Errorf("the journal has %q", got)
+		}
+		time.Sleep(2 * time.Minute)
+		now := r.segments()
+		if len(now) != 1 || now[0] == old {
+			t.Fatalf("the segments are %v, before they were %v", now, old)
+		}
+		r.wantEvents(first, "accepted delivered deferred(1)5")
+		r.restart()
+		a.says(relay.Success, "ok")
+		time.Sleep(5 * time.Hour)
+		r.wantEvents(first, "accepted delivered deferred(1)5 attempt(1)6 delivered(1)6")
+	})
+}
+
+func TestAMessageInTwoSegmentsIsSentOnce(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		a := r.pool.add("a")
+		a.down = true
+		id := r.submit("barney")
+		r.end()
+		old := r.segments()[0]
+		copied := relay.Segment{Lane: old.Lane, ID: r.options.IDs.Next()}
+		if err := r.journal.Open(t.Context(), copied); err != nil {
+			t.Fatal(err)
+		}
+		for e := range r.journal.Load(t.Context(), old) {
+			if err := r.journal.Append(t.Context(), copied, e); err != nil {
+				t.Fatal(err)
+			}
+		}
+		r.restart()
+		r.pool.change(func() { a.down = false })
+		synctest.Wait()
+		if n := len(a.got()); n != 1 {
+			t.Errorf("sent %d times", n)
+		}
+		for _, s := range []relay.Segment{old, copied} {
+			if left, _ := r.Left(s); left != 0 {
+				t.Errorf("%d left in %v", left, s)
+			}
+		}
+		if !strings.Contains(r.events(id), "moved") {
+			t.Errorf("the journal has %q", r.events(id))
+		}
+	})
+}
+
+func TestAContentThatCannotBeReadIsNoAttempt(t *testing.T) {
+	broken := &brokenContents{}
+	bubble(t, func(t *testing.T, r *rig) {
+		a := r.pool.add("a")
+		broken.set(mailbox.ErrUnavailable)
+		id := r.submit("barney")
+		time.Sleep(5 * time.Minute)
+		r.wantEvents(id, "accepted")
+		broken.set(nil)
+		time.Sleep(2 * time.Minute)
+		r.wantEvents(id, "accepted attempt delivered")
+		if n := len(a.got()); n != 1 {
+			t.Errorf("sent %d times", n)
+		}
+
+		broken.set(mailbox.ErrNotFound)
+		id = r.submit("barney")
+		time.Sleep(59 * time.Minute)
+		r.wantEvents(id, "accepted")
+		time.Sleep(3 * time.Minute)
+		if got := r.notices.of(id); !slices.Equal(got, []string{"failed 0 the content was lost"}) {
+			t.Errorf("the sender heard %q", got)
+		}
+	}, func(o *relay.Options) { broken.Contents = o.Contents; o.Contents = broken })
+}
+
+func TestAMessageForManyGoesInParts(t *testing.T) {
+	for _, most := range []int{0, 7} {
+		t.Run(fmt.Sprint(most), func(t *testing.T) {
+			bubble(t, func(t *testing.T, r *rig) {
+				a := r.pool.add("a")
+				a.most = most
+				var to []string
+				for i := range 120 {
+					to = append(to, fmt.Sprint("u", i))
+				}
+				id := r.submit(to...)
+				synctest.Wait()
+				seen := make(map[int]int)
+				for _, s := range a.got() {
+					if n := len(s.recipients); n > 50 || most > 0 && n > most {
+						t.Errorf("%d recipients at once", n)
+					}
+					for _, i := range s.recipients {
+						seen[i]++
+					}
+				}
+				if len(seen) != 120 || !r.gone(id) {
+					t.Errorf("%d recipients were reached", len(seen))
+				}
+				for i, n := range seen {
+					if n != 1 {
+						t.Errorf("recipient %d was reached %d times", i, n)
+					}
+				}
+			})
+		})
+	}
+}
+
+func TestMailThatNoServiceTakesIsPutOff(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		r.pool.add("a")
+		unfit := &unfitPool{pool: r.pool}
+		r.end()
+		r.options.Pool = unfit
+		r.start()
+		id := r.submit("barney")
+		r.wantEvents(id, "accepted deferred")
+		unfit.fits.Store(true)
+		time.Sleep(2 * time.Minute)
+		r.wantEvents(id, "accepted deferred attempt2 delivered2")
+	})
+}
+
+func TestUrgentMailGoesFirstAndNoneStarves(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		a := r.pool.add("a")
+		a.room, a.takes, a.down = 1, time.Second, true
+		class := make(map[mailbox.MessageID]relay.Class)
+		for range 100 {
+			for _, c := range []relay.Class{relay.Bulk, relay.Normal, relay.High} {
+				class[r.submitAs(relay.Submission{Class: c}, "barney")] = c
+			}
+		}
+		r.pool.change(func() { a.down = false })
+		time.Sleep(131 * time.Second)
+		counts := make(map[relay.Class]int)
+		for _, s := range a.got()[:130] {
+			counts[class[s.message]]++
+		}
+		if counts[relay.High] < 78 || counts[relay.Normal] < 38 || counts[relay.Bulk] < 9 {
+			t.Errorf("of the first 130 there are %v of each class", counts)
+		}
+	})
+}
+
+func TestASenderWithMuchMailDoesNotHoldUpAnother(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		a := r.pool.add("a")
+		a.room, a.takes, a.down = 1, time.Second, true
+		for range 100 {
+			r.submit("barney")
+		}
+		other := mailbox.Address{Local: "wilma", Domain: "example.com"}
+		id := r.submitAs(relay.Submission{Account: other, From: other}, "barney")
+		r.pool.change(func() { a.down = false })
+		time.Sleep(4 * time.Second)
+		r.wantEvents(id, "accepted attempt delivered")
+	})
+}
+
+func TestOnlySoManyAttemptsRunAtATime(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		a := r.pool.add("a")
+		a.takes = time.Minute
+		for range 200 {
+			r.submit("barney")
+		}
+		synctest.Wait()
+		if n := len(a.got()); n != 64 {
+			t.Errorf("%d attempts run", n)
+		}
+	})
+}
+
+func TestTheOperatorSeesAndSteers(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		a := r.pool.add("a").says(relay.Temporary, "no")
+		b := r.pool.add("b").says(relay.Temporary, "no")
+		first := r.submit("one", "two")
+		time.Sleep(10 * time.Second)
+		second := r.submitAs(relay.Submission{Class: relay.High}, "three")
+		synctest.Wait()
+
+		var paged []relay.EntryID
+		for after := (relay.Place{}); ; {
+			page := r.List(relay.Filter{}, after, 1)
+			if len(page) == 0 {
+				break
+			}
+			paged = append(paged, page[0].Entry)
+			after = relay.Place{Segment: page[0].Segment, Entry: page[0].Entry}
+		}
+		want := []relay.EntryID{{Message: first, Recipient: 0}, {Message: first, Recipient: 1}, {Message: second, Recipient: 0}}
+		if !slices.Equal(paged, want) {
+			t.Errorf("paged: %v, want %v", paged, want)
+		}
+		for filter, n := range map[relay.Filter]int{
+			{Domain: "example.net"}: 3, {Domain: "example.com"}: 0, {Sender: "example.org"}: 3, {Sender: "example.com"}: 0,
+			{Age: 5 * time.Second}: 2, {State: relay.QueueDeferred}: 3, {State: relay.QueueReady}: 0, {State: relay.QueueHeld}: 0,
+		} {
+			if got := r.List(filter, relay.Place{}, 10); len(got) != n {
+				t.Errorf("%+v: %d entries, want %d", filter, len(got), n)
+			}
+		}
+		counts, oldest := r.Count()
+		if counts[relay.Normal][relay.QueueDeferred] != 2 || counts[relay.High][relay.QueueDeferred] != 1 || !oldest.Equal(first.Time()) {
+			t.Errorf("counts %v, oldest %v", counts, oldest)
+		}
+
+		if err := r.Cancel(t.Context(), want[0], "wilma"); err != nil {
+			t.Error(err)
+		}
+		if err := r.Cancel(t.Context(), want[0], "wilma"); !errors.Is(err, relay.ErrNotQueued) {
+			t.Errorf("the error is %v", err)
+		}
+		b.says(relay.Success, "ok")
+		if err := r.Reroute(want[1], "b"); err != nil {
+			t.Error(err)
+		}
+		r.wantEvents(first, "accepted attempt attempt(1) deferred deferred(1) cancelled attempt(1)2 delivered(1)2")
+		if n := len(a.got()); n != 2 {
+			t.Errorf("the other service was asked %d times", n)
+		}
+		if !r.gone(first) {
+			t.Error("the content is still there")
+		}
+		if err := r.Retry(want[2]); err != nil {
+			t.Error(err)
+		}
+		r.wantEvents(second, "accepted attempt deferred attempt2 delivered2")
+		if err := r.Retry(want[2]); !errors.Is(err, relay.ErrNotQueued) {
+			t.Errorf("the error is %v", err)
+		}
+	})
+}
+
+func TestWhatIsBeingSentCannotBeCancelled(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		r.pool.add("a").takes = time.Minute
+		id := r.submit("barney")
+		synctest.Wait()
+		if err := r.Cancel(t.Context(), relay.EntryID{Message: id}, "wilma"); !errors.Is(err, relay.ErrSending) {
+			t.Errorf("the error is %v", err)
+		}
+		if got := r.List(relay.Filter{State: relay.QueueSending}, relay.Place{}, 10); len(got) != 1 {
+			t.Errorf("being sent: %+v", got)
+		}
+		time.Sleep(2 * time.Minute)
+		r.wantEvents(id, "accepted attempt delivered")
+	})
+}
+
+// brokenContents are some that cannot be opened for a while.
+type brokenContents struct {
+	mailbox.Contents
+	mu  sync.Mutex
+	err error
+}
+
+func (b *brokenContents) set(err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.err = err
+}
+
+func (b *brokenContents) Open(ctx context.Context, m mailbox.Message) (io.ReadCloser, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.err != nil {
+		return nil, b.err
+	}
+	return b.Contents.Open(ctx, m)
+}
+
+// An unfitPool has services that take no mail like this, until it is said to fit.
+type unfitPool struct {
+	*pool
+	fits atomic.Bool
+}
+
+func (p *unfitPool) Pick(w relay.Want) (relay.Picked, error) {
+	if p.fits.Load() {
+		return p.pool.Pick(w)
+	}
+	return nil, relay.ErrUnfit
+}

@@ -1,0 +1,186 @@
+package relay
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"restante/mailbox"
+)
+
+// Submit reads content to its end and takes the message on for all recipients. When it
+// returns nil the message is durable, and every recipient gets it or the sender hears of
+// it. It fails with mailbox.ErrUnavailable where trying again may help, with
+// mailbox.ErrFull where too much waits or the store is full, and with ErrBatch where the
+// envelope is too large; then nothing is sent, unless this process dies at that moment.
+//
+// Where the submission does not say when it was accepted, it is now; where it does not
+// say when it expires, its class does. Octets are counted.
+func (q *Queue) Submit(ctx context.Context, s Submission, content io.Reader) (mailbox.MessageID, error) {
+	if err := s.whole(); err != nil {
+		return mailbox.MessageID{}, fmt.Errorf("relay: submit: %w: %w", ErrBatch, err)
+	}
+	if err := q.takesMail(len(s.Recipients)); err != nil {
+		return mailbox.MessageID{}, err
+	}
+	id := q.options.IDs.Next()
+	octets, err := q.options.Contents.Put(ctx, mailbox.Content{ID: id, Maildrops: []mailbox.MaildropID{mailbox.Outbound}}, content)
+	if err != nil {
+		return mailbox.MessageID{}, fmt.Errorf("relay: store content of %s: %w", id, err)
+	}
+	s.Octets = octets
+	if int(s.Class) >= len(classNames) {
+		s.Class = Normal
+	}
+	if s.Accepted.IsZero() {
+		s.Accepted = q.now().time()
+	}
+	if s.Expires.IsZero() {
+		s.Expires = s.Accepted.Add(q.options.Policies.of(s.Class).Expires)
+	}
+	if err := q.accept(ctx, id, s); err != nil {
+		q.release(id)
+		return mailbox.MessageID{}, err
+	}
+	q.metrics.accepted.WithLabelValues(classNames[s.Class]).Inc()
+	return id, nil
+}
+
+// takesMail fails where a message for so many would be refused.
+func (q *Queue) takesMail(recipients int) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	switch {
+	case !q.running:
+		return fmt.Errorf("relay: submit: the queue does not run: %w", mailbox.ErrUnavailable)
+	case !q.ours():
+		return fmt.Errorf("relay: submit: %w: %w", mailbox.ErrUnavailable, ErrLease)
+	case q.pending+recipients > q.options.Most:
+		return fmt.Errorf("relay: submit: %d wait already: %w", q.pending, mailbox.ErrFull)
+	}
+	return nil
+}
+
+// accept makes a message durable whose content is, and takes it into the queue.
+func (q *Queue) accept(ctx context.Context, id mailbox.MessageID, s Submission) error {
+	data, err := Encode(s)
+	if err != nil {
+		return err
+	}
+	in, err := q.reserve(ctx, len(s.Recipients))
+	if err != nil {
+		return err
+	}
+	err = in.writer.offer(q.event(id, Whole, Accepted, 0, data))
+	if err == nil && !q.ours() {
+		err = ErrLease // another may have read the segment before this was in it
+	}
+	if err != nil {
+		q.takeBack(withdrawal{id, in, len(s.Recipients)})
+		if !errors.Is(err, mailbox.ErrUnavailable) {
+			err = fmt.Errorf("%w: %w", mailbox.ErrUnavailable, err)
+		}
+		return fmt.Errorf("relay: accept %s: %w", id, err)
+	}
+	m := q.newMessage(id, in, &s)
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if !in.gone { // else who has the segment now has read this too, as the lease was ours
+		in.messages[id] = m
+		q.place(m, 0)
+	}
+	return nil
+}
+
+// A withdrawal is a message that was refused although it may be in the journal.
+type withdrawal struct {
+	id      mailbox.MessageID
+	in      *segment
+	entries int
+}
+
+const (
+	// How many withdrawals, and contents to release, are remembered. A message of which
+	// nobody knows that it was refused fails for want of its content.
+	mostToRepeat = 10_000
+	// How long one of them may take.
+	repeatTimeout = 5 * time.Second
+)
+
+// takeBack sees to it that a refused message is not sent after all.
+func (q *Queue) takeBack(w withdrawal) {
+	q.metrics.refused.Inc()
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if len(q.withdraw) >= mostToRepeat {
+		q.unreserve(w.in, w.entries)
+		return
+	}
+	q.withdraw = append(q.withdraw, w)
+}
+
+// withdrawAgain writes that refused messages were, until that fails.
+func (q *Queue) withdrawAgain(ctx context.Context) {
+	data, err := Encode(CancelledData{By: "refused"})
+	if err != nil {
+		return
+	}
+	for ctx.Err() == nil {
+		q.mu.Lock()
+		if len(q.withdraw) == 0 {
+			q.mu.Unlock()
+			return
+		}
+		w := q.withdraw[0]
+		q.mu.Unlock()
+		if err := w.in.writer.append(q.event(w.id, Whole, Cancelled, 0, data)); err != nil {
+			return
+		}
+		q.mu.Lock()
+		q.withdraw = slices.Delete(q.withdraw, 0, 1)
+		q.unreserve(w.in, w.entries)
+		q.mu.Unlock()
+	}
+}
+
+// release lets go of the content of a message for which nothing is left to do, or sees
+// to it that this is done later.
+func (q *Queue) release(ids ...mailbox.MessageID) {
+	if err := q.releaseNow(ids); err != nil {
+		q.options.Log.Warn("content not released yet", "messages", len(ids), "err", err)
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		room := mostToRepeat - len(q.unneeded)
+		q.unneeded = append(q.unneeded, ids[:min(len(ids), room)]...) // others are left to the sweep
+	}
+}
+
+func (q *Queue) releaseNow(ids []mailbox.MessageID) error {
+	ctx, cancel := context.WithTimeout(context.Background(), repeatTimeout)
+	defer cancel()
+	contents := make([]mailbox.Message, len(ids))
+	for i, id := range ids {
+		contents[i] = mailbox.Message{ID: id, Recipients: 1}
+	}
+	return q.options.Contents.Release(ctx, mailbox.Outbound, contents...)
+}
+
+// releaseAtOnce is how many contents are released in one call.
+const releaseAtOnce = 500
+
+func (q *Queue) releaseAgain(ctx context.Context) {
+	for ctx.Err() == nil {
+		q.mu.Lock()
+		ids := slices.Clone(q.unneeded[:min(len(q.unneeded), releaseAtOnce)])
+		q.mu.Unlock()
+		if len(ids) == 0 || q.releaseNow(ids) != nil {
+			return
+		}
+		q.mu.Lock()
+		q.unneeded = slices.Delete(q.unneeded, 0, len(ids))
+		q.mu.Unlock()
+	}
+}
