@@ -179,18 +179,22 @@ func (p *SMTP) take() *conn {
 	return nil
 }
 
-// put keeps a connection for the next mail.
+// put keeps a connection for the next mail, or closes it.
 func (p *SMTP) put(c *conn) {
-	p.mu.Lock()
-	if c.used < perConn && len(p.idle) < keptConns && p.ctx.Err() == nil {
-		c.idle = time.AfterFunc(idleFor, func() { p.drop(c) })
-		p.idle = append(p.idle, c)
-		c = nil
-	}
-	p.mu.Unlock()
-	if c != nil {
+	if !p.kept(c) {
 		c.quit()
 	}
+}
+
+func (p *SMTP) kept(c *conn) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if c.used >= perConn || len(p.idle) >= keptConns || p.ctx.Err() != nil {
+		return false
+	}
+	c.idle = time.AfterFunc(idleFor, func() { p.drop(c) })
+	p.idle = append(p.idle, c)
+	return true
 }
 
 // drop closes a connection that nobody used for long.

@@ -191,7 +191,7 @@ func (t *transaction) content(content io.Reader) {
 		t.rest(transport(textContent))
 		return
 	case err != nil:
-		t.rest(t.interrupted(err))
+		t.rest(t.interrupted(transport(t.hop.addr + ": " + cause(err))))
 		return
 	}
 	if err := t.mail.Commit(); err != nil {
@@ -202,7 +202,7 @@ func (t *transaction) content(content io.Reader) {
 		err = t.out.Flush()
 	}
 	if err != nil {
-		t.rest(ambiguous(textUnanswered + ": " + cause(err)))
+		t.rest(t.interrupted(ambiguous(textUnanswered + ": " + cause(err))))
 		return
 	}
 	r, err := t.reply(t.hop.times.Reply)
@@ -235,15 +235,15 @@ func (t *transaction) answer(r reply) relay.Outcome {
 	return o
 }
 
-// interrupted is the outcome where the content cannot be written. The server may have
-// said why before it closed the connection.
-func (t *transaction) interrupted(err error) relay.Outcome {
+// interrupted is the outcome where the content cannot be written: what the server said
+// before it closed the connection, or else o.
+func (t *transaction) interrupted(o relay.Outcome) relay.Outcome {
 	if t.ctx.Err() == nil {
 		if r, err := t.reply(time.Second); err == nil && r.code >= 400 {
 			return t.answer(r)
 		}
 	}
-	return transport(t.hop.addr + ": " + cause(err))
+	return o
 }
 
 // reading tells failures of a reader from those of the writer that it is copied to.
