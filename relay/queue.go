@@ -229,7 +229,7 @@ func (q *Queue) unblock() {
 	q.ready.unblock()
 }
 
-// startDue starts what is due, and says how long nothing else will be.
+// startDue starts what is due, and says how long nothing else can be.
 func (q *Queue) startDue(start func(task func(context.Context))) time.Duration {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -255,7 +255,7 @@ func (q *Queue) startDue(start func(task func(context.Context))) time.Duration {
 		}
 		q.pick(m, line, now, start)
 	}
-	if next := q.waiting.next(); next != nil {
+	if next := q.waiting.next(); next != nil && q.free > 0 {
 		return min(poolRest, max(0, time.Duration(next.wake-q.now())*time.Millisecond))
 	}
 	return poolRest

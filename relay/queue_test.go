@@ -752,12 +752,17 @@ func TestOnlySoManyAttemptsRunAtATime(t *testing.T) {
 	bubble(t, func(t *testing.T, r *rig) {
 		a := r.pool.add("a")
 		a.takes = time.Minute
+		a.says(relay.Temporary, "no")
 		for range 200 {
 			r.submit("barney")
 		}
 		synctest.Wait()
 		if n := len(a.got()); n != 64 {
 			t.Errorf("%d attempts run", n)
+		}
+		time.Sleep(5 * time.Minute) // some are due while others run
+		if n := len(a.got()); n < 200 {
+			t.Errorf("%d attempts have run", n)
 		}
 	})
 }
