@@ -281,7 +281,7 @@ func (s journalSuite) givenChanged(t *testing.T) {
 func (s journalSuite) handedOut(t *testing.T) {
 	seg, events := s.opened(t), newEvents(50)
 	events[7].Data, events[30].Data = octets(5000, 1), octets(100_000, 2)
-	s.append(t, seg, events...)
+	s.append(t, seg, copiesOf(events)...)
 	var kept []relay.Event
 	for e, err := range s.journal.Load(t.Context(), seg) {
 		if err != nil {
