@@ -80,11 +80,9 @@ func (j *journal) append(ctx context.Context, s relay.Segment, events []relay.Ev
 	return nil
 }
 
-// A page of events ends with either: so a load holds little, however large they are.
-const (
-	eventPage       = 256
-	eventPageOctets = 256 << 10
-)
+// eventPage is how many octets of keys and values a load reads at a time, and an event
+// more: so it holds little, however large they are.
+const eventPage = 256 << 10
 
 func (j *journal) Load(ctx context.Context, s relay.Segment) iter.Seq2[relay.Event, error] {
 	return func(yield func(relay.Event, error) bool) {
@@ -115,7 +113,7 @@ func (j *journal) page(ctx context.Context, from, end []byte) (events []relay.Ev
 	defer j.store.leave()
 	octets := 0
 	err = j.store.scan(ctx, from, end, func(key, value []byte) (bool, error) {
-		if len(events) == eventPage || octets >= eventPageOctets {
+		if octets >= eventPage {
 			next = bytes.Clone(key)
 			return false, nil
 		}
@@ -127,7 +125,7 @@ func (j *journal) page(ctx context.Context, from, end []byte) (events []relay.Ev
 			return false, err
 		}
 		events = append(events, e)
-		octets += len(value)
+		octets += len(key) + len(value)
 		return true, nil
 	})
 	return events, next, err

@@ -28,7 +28,8 @@ func (s *Store) sweepJournal(ctx context.Context, stats *SweepStats) error {
 	if err != nil {
 		return err
 	}
-	for from := []byte{prefixEvent}; from != nil; {
+	from := []byte{prefixEvent}
+	for {
 		segment, found, err := s.journal.next(ctx, from)
 		if err != nil || !found {
 			return err
@@ -38,7 +39,6 @@ func (s *Store) sweepJournal(ctx context.Context, stats *SweepStats) error {
 			return err
 		}
 	}
-	return nil
 }
 
 // next is the first segment that has events at or after a key.
