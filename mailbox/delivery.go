@@ -1,6 +1,7 @@
 package mailbox
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -53,6 +54,23 @@ func (d *Deliveries) Deliver(ctx context.Context, env Envelope, content io.Reade
 	return m, err
 }
 
+// DeliverShort is Deliver of content that is at hand to one recipient. Where the
+// maildrop is temporary and the content no longer than MaxInline, it is listed with the
+// message: the store is written to once, and not twice in turn.
+func (d *Deliveries) DeliverShort(ctx context.Context, to Recipient, content []byte) (Message, error) {
+	if len(content) == 0 || len(content) > MaxInline || !to.Maildrop.Temporary() {
+		return d.Deliver(ctx, Envelope{Recipients: []Recipient{to}}, bytes.NewReader(content))
+	}
+	m := Message{ID: d.IDs.Next(), Octets: int64(len(content)), Expires: to.Expires, Recipients: 1}
+	entries := []Entry{{to.Maildrop, m}}
+	entries[0].Message.Inline = string(content)
+	if err := d.list(ctx, Delivered{Entries: entries, Recipients: []Recipient{to}}); err != nil {
+		d.withdraw(ctx, entries)
+		return Message{}, err
+	}
+	return m, nil
+}
+
 // DeliverAs is Deliver of a message whose id the caller made up, so that a repeat is
 // the same message. It may be repeated whatever became of it, and one that failed has
 // to be: nothing is withdrawn, because the removal would beat the repeat. The id is not
@@ -100,14 +118,25 @@ func (d *Deliveries) deliver(ctx context.Context, id MessageID, env Envelope, co
 	for i := range entries {
 		entries[i].Message.Octets, entries[i].Message.Recipients = octets, len(entries)
 	}
-	ev := Delivered{Entries: entries, Recipients: recipients}
-	if err := d.Project.Handle(ctx, ev); err != nil {
-		return Message{}, entries, fmt.Errorf("list %s: %w", c.ID, err)
+	if err := d.list(ctx, Delivered{Entries: entries, Recipients: recipients}); err != nil {
+		return Message{}, entries, err
+	}
+	return Message{ID: c.ID, Octets: octets, Expires: c.Expires, Recipients: len(entries)}, entries, nil
+}
+
+// list makes a message visible whose content is there or Inline.
+func (d *Deliveries) list(ctx context.Context, ev Delivered) error {
+	err := d.Project.Handle(ctx, ev)
+	for i := range ev.Entries {
+		ev.Entries[i].Message.Inline = "" // which is no use to those who hear of it or withdraw it
+	}
+	if err != nil {
+		return fmt.Errorf("list %s: %w", ev.Entries[0].Message.ID, err)
 	}
 	if d.Announce != nil {
 		d.Announce.Announce(ev)
 	}
-	return Message{ID: c.ID, Octets: octets, Expires: c.Expires, Recipients: len(entries)}, entries, nil
+	return nil
 }
 
 var errTooSlow = fmt.Errorf("content took longer than %v: %w", DeliverTimeout, ErrUnavailable)

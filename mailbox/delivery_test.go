@@ -85,6 +85,91 @@ func TestADeliveryIsTwoWritesHoweverManyReceiveIt(t *testing.T) {
 	}
 }
 
+// temporaryRecipient is somebody for a while.
+func temporaryRecipient() mailbox.Recipient {
+	a := mailbox.Address{Local: "fred", Domain: "temp.example.org"}
+	return mailbox.Recipient{Address: a, Maildrop: mailbox.TemporaryMaildropOf(a, 1), Expires: time.Now().Add(time.Hour)}
+}
+
+func TestAShortDeliveryIsOneWrite(t *testing.T) {
+	put, listedOnly := []string{"Contents.Put", "Maildrops.Add"}, []string{"Maildrops.Add"}
+	temporary, stays := temporaryRecipient(), recipients(1).Recipients[0]
+	for name, c := range map[string]struct {
+		to     mailbox.Recipient
+		octets int
+		want   []string
+	}{
+		"a little":                 {temporary, 200, listedOnly},
+		"an octet":                 {temporary, 1, listedOnly},
+		"the most":                 {temporary, mailbox.MaxInline, listedOnly},
+		"more than the most":       {temporary, mailbox.MaxInline + 1, put},
+		"nothing":                  {temporary, 0, put},
+		"to a maildrop that stays": {stays, 200, put},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := mailboxtest.Faulty(mailboxtest.Memory(), mailboxtest.Never)
+			content := mailboxtest.Message(c.octets)
+			m, err := f.Deliveries().DeliverShort(t.Context(), c.to, content)
+			if err != nil || !slices.Equal(f.Calls(), c.want) {
+				t.Errorf("%v takes %v; want %v", err, f.Calls(), c.want)
+			}
+			list := listed(t, f.Intact, c.to.Maildrop, content)
+			if len(list) != 1 || list[0].ID != m.ID || !list[0].Expires.Equal(m.Expires) || list[0].Recipients != m.Recipients {
+				t.Errorf("listed are %v; want %v", list, m)
+			}
+			if inline := list[0].Inline != ""; inline != (len(c.want) == 1) || m.Inline != "" {
+				t.Errorf("that the content is listed is %v, and %d octets are returned", inline, len(m.Inline))
+			}
+		})
+	}
+}
+
+// Whatever goes wrong in a short delivery: nil means listed once and open to read, an
+// error that it is not there, unless the store did not let it be withdrawn.
+func TestAShortDeliveryKeepsItsPromiseWhicheverCallGoesWrong(t *testing.T) {
+	mailboxtest.EveryCall(t, memory, func(t *testing.T, f *mailboxtest.FaultyStores) {
+		synctest.Test(t, func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			to, content := temporaryRecipient(), mailboxtest.Message(200)
+			m, err := f.Deliveries().DeliverShort(ctx, to, content)
+			list := listed(t, f.Intact, to.Maildrop, content)
+			removed := slices.Contains(f.Calls(), "Contents.Release") // which comes after the line was removed
+			switch {
+			case err == nil && (len(list) != 1 || list[0].ID != m.ID):
+				t.Errorf("delivered as %v; listed are %v", m, list)
+			case err != nil && !errors.Is(err, mailbox.ErrUnavailable):
+				t.Errorf("DeliverShort = %v; want ErrUnavailable", err)
+			case err != nil && len(list) != 0 && removed:
+				t.Errorf("refused, and listed are %v", list)
+			}
+		})
+	})
+}
+
+func TestWhoHearsOfAShortDeliveryIsNotGivenItsContent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := mailboxtest.Memory().Deliveries()
+		d.Announce = mailbox.NewAnnouncements(slog.New(slog.DiscardHandler))
+		heard := make(chan mailbox.Event, 1)
+		d.Announce.Listen("test", mailbox.ListenerFunc(func(_ context.Context, ev mailbox.Event) error {
+			heard <- ev
+			return nil
+		}), nil)
+		d.Announce.Start()
+		defer d.Announce.Stop()
+		to := temporaryRecipient()
+		m, err := d.DeliverShort(t.Context(), to, mailboxtest.Message(200))
+		if err != nil {
+			t.Fatal(err)
+		}
+		ev := (<-heard).(mailbox.Delivered)
+		if !slices.Equal(ev.Entries, []mailbox.Entry{{Maildrop: to.Maildrop, Message: m}}) || !slices.Equal(ev.Recipients, []mailbox.Recipient{to}) {
+			t.Errorf("heard of %v; want %v", ev, m)
+		}
+	})
+}
+
 // A recorder keeps what Put was told.
 type recorder struct {
 	mailbox.Contents

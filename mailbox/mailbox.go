@@ -8,7 +8,7 @@
 //
 // The package knows neither a protocol nor a database. Its stores keep two
 // rules that make lightweight transactions unnecessary: content is immutable,
-// committed before it is listed and released after it is unlisted; and a
+// committed no later than it is listed and released after it is unlisted; and a
 // removal beats an addition of the same message, in whichever order the two
 // arrive.
 package mailbox

@@ -7,6 +7,8 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
+	"io"
+	"strings"
 	"sync"
 	"time"
 
@@ -159,6 +161,22 @@ type Message struct {
 	Expires    time.Time // zero: kept until it is removed
 	Recipients int       // how many maildrops the content is for; zero: not known
 	Place      Place     // where the store listed it
+
+	// Inline is the content itself, of a short message for one temporary maildrop that
+	// is listed with it. Empty: Contents has it.
+	Inline string
+}
+
+// MaxInline is how many octets may be listed with a message.
+const MaxInline = 4 << 10
+
+// OpenInline is the content of a message that was listed with it, or nil where it was
+// not: what Contents.Open begins with.
+func (m Message) OpenInline() io.ReadCloser {
+	if m.Inline == "" {
+		return nil
+	}
+	return io.NopCloser(strings.NewReader(m.Inline))
 }
 
 // A Place is the store's own note of where it lists a message. Add and List fill

@@ -35,11 +35,12 @@ type newestOnly struct {
 }
 
 func (o newestOnly) List(ctx context.Context, drop MaildropID) ([]Message, error) {
-	list, err := o.Maildrops.List(ctx, drop)
-	if err != nil || !drop.Temporary() {
-		return list, err
+	if !drop.Temporary() {
+		return o.Maildrops.List(ctx, drop)
 	}
-	return list[max(0, len(list)-o.limit):], nil
+	list, err := o.Maildrops.Newest(ctx, drop, MessageID{}, o.limit)
+	slices.Reverse(list)
+	return list, err
 }
 
 func (o newestOnly) Newest(ctx context.Context, drop MaildropID, before MessageID, n int) ([]Message, error) {

@@ -29,10 +29,11 @@ type Contents interface {
 	// It fails with ErrFull where there is no room.
 	Put(ctx context.Context, c Content, r io.Reader) (octets int64, err error)
 
-	// Open is the content of a message from its first octet. The id is enough;
-	// what else is known of the message may spare a look. The reader fails rather
-	// than end early. Open fails with ErrNotFound only if no data centre has the
-	// content. The caller closes the reader.
+	// Open is the content of a message from its first octet: what is Inline, where
+	// anything is, and otherwise what was put. Of that the id is enough; what else is
+	// known of the message may spare a look. The reader fails rather than end early.
+	// Open fails with ErrNotFound only if no data centre has the content. The caller
+	// closes the reader.
 	Open(ctx context.Context, m Message) (io.ReadCloser, error)
 
 	// Release says that the maildrop no longer needs the contents. The last
@@ -54,6 +55,11 @@ type Maildrops interface {
 	// repeated with the same entries, and an entry without a place is new. When
 	// Add returns nil every entry is durable and in the next List of its
 	// maildrop. When it fails, any of them may be.
+	//
+	// What is Inline, of a message for one temporary maildrop, was not put, and is kept
+	// with the line: from then on, Contents opens what List and Newest return, for as
+	// long as it is listed. They return it with the message, or leave it out where
+	// Contents has it by the id.
 	Add(ctx context.Context, entries []Entry) error
 
 	// Remove takes messages off the listing: one with a place without searching

@@ -159,6 +159,34 @@ var brokenMaildrops = map[string]broken{
 		}, nil}
 	}, []string{"Maildrops/a removal in one maildrop leaves the message in another", "Model"}},
 
+	"lists no content": {func(s *mailboxtest.Stores) {
+		lists(s, func(list []mailbox.Message) []mailbox.Message {
+			for i := range list {
+				list[i].Inline = ""
+			}
+			return list
+		})
+	}, []string{"Inline/what is listed comes back octet for octet"}},
+
+	"looks at the newest without their content": {func(s *mailboxtest.Stores) {
+		looks(s, func(ctx context.Context, inner mailbox.Maildrops, drop mailbox.MaildropID, before mailbox.MessageID, n int) ([]mailbox.Message, error) {
+			list, err := inner.Newest(ctx, drop, before, n)
+			for i := range list {
+				list[i].Inline = ""
+			}
+			return list, err
+		})
+	}, []string{"Inline/what is listed comes back octet for octet", "Inline/writers at the same time each see what they wrote"}},
+
+	"lists the content of another message": {func(s *mailboxtest.Stores) {
+		lists(s, func(list []mailbox.Message) []mailbox.Message {
+			for i := range list {
+				list[i].Inline = list[0].Inline
+			}
+			return list
+		})
+	}, []string{"Inline/a message added again is listed once", "Inline/thousands of messages are seen page by page"}},
+
 	"removes the first of several": {func(s *mailboxtest.Stores) {
 		removes(s, func(ctx context.Context, inner mailbox.Maildrops, drop mailbox.MaildropID, messages []mailbox.Message) error {
 			return inner.Remove(ctx, drop, messages[:min(len(messages), 1)]...)

@@ -1,6 +1,7 @@
 // Package mailboxtest says what package mailbox expects of a store, as tests
-// that every store runs: one suite for each seam, a model that compares random
-// histories with plain maps, and a wrapper that makes any call of a store fail.
+// that every store runs: one suite for each seam, one for messages that are listed
+// with their content, a model that compares random histories with plain maps, and a
+// wrapper that makes any call of a store fail.
 //
 // The suites use maildrops, message ids and domains of their own, freshly made,
 // so that a store may be shared between them and need not be empty.

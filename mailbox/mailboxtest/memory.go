@@ -63,6 +63,9 @@ func (s *memoryContents) Open(ctx context.Context, m mailbox.Message) (io.ReadCl
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("memory: open %s: %w", m.ID, err)
 	}
+	if r := m.OpenInline(); r != nil {
+		return r, nil
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	c := s.contents[m.ID]

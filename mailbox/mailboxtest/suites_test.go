@@ -19,6 +19,9 @@ func suites(t *testing.T, stores mailboxtest.Stores) {
 	t.Run("Maildrops", func(t *testing.T) {
 		quick.Maildrops(t, func(*testing.T) mailbox.Maildrops { return stores.Maildrops })
 	})
+	t.Run("Inline", func(t *testing.T) {
+		quick.Inline(t, func(*testing.T) mailboxtest.Stores { return stores })
+	})
 	t.Run("Addresses", func(t *testing.T) {
 		quick.Addresses(t, func(*testing.T) mailbox.Addresses { return stores.Addresses })
 	})
