@@ -99,7 +99,7 @@ func (l *listing) find(id mailbox.MessageID) (int, bool) {
 
 // added makes an addition visible, unless a removal overtook it.
 func (l *listing) added(m mailbox.Message) {
-	m.Place = mailbox.Place{}
+	m.Place, m.Inline = mailbox.Place{}, ""
 	_, adding := l.adding[m.ID]
 	delete(l.adding, m.ID)
 	if !l.loaded {

@@ -91,7 +91,11 @@ func (m *maildrops) Add(ctx context.Context, entries []mailbox.Entry) error {
 
 func (m *maildrops) add(ctx context.Context, entries []mailbox.Entry) error {
 	s := m.store
-	if err := s.room.take(len(entries) * batchOverhead); err != nil {
+	octets := len(entries) * batchOverhead
+	for _, e := range entries {
+		octets += len(e.Message.Inline)
+	}
+	if err := s.room.take(octets); err != nil {
 		return err
 	}
 	if err := s.enterWrite(ctx); err != nil {
@@ -100,7 +104,7 @@ func (m *maildrops) add(ctx context.Context, entries []mailbox.Entry) error {
 	defer s.leaveWrite()
 	held := m.cache.hold(dropsOf(entries))
 	defer m.cache.release(held)
-	b := s.batch(0)
+	b := s.batch(octets)
 	if err := m.applyAdd(b, held, entries); err != nil {
 		return err
 	}
@@ -147,6 +151,11 @@ func (m *maildrops) applyAdd(b *batch, held []*listing, entries []mailbox.Entry)
 	}
 	var fresh []line
 	ids := idsOf(entries)
+	for _, e := range entries {
+		if e.Message.Inline != "" { // it is put by this
+			m.store.newcomers.arrive(e.Message.ID)
+		}
+	}
 	first := make(map[mailbox.MessageID]bool, len(ids))
 	for _, id := range ids {
 		first[id] = m.store.newcomers.touch(id)
@@ -160,6 +169,7 @@ func (m *maildrops) applyAdd(b *batch, held []*listing, entries []mailbox.Entry)
 		if err != nil {
 			return err
 		}
+		e.Message.Inline = ""
 		if unseen {
 			fresh = append(fresh, line{held[i], e.Message})
 		}
@@ -199,6 +209,9 @@ func (m *maildrops) addRow(b *batch, l *listing, message mailbox.Message, first 
 	}
 	if err := m.readHead(l); err != nil {
 		return false, err
+	}
+	if message.Inline != "" {
+		m.store.contents.putIn(b, l.drop, message)
 	}
 	key := rowKey(l.drop, l.head.generation, message.ID)
 	if !first {

@@ -11,6 +11,9 @@ import (
 
 // Open reads the commit record. The context holds for the reading too.
 func (c *contents) Open(ctx context.Context, m mailbox.Message) (io.ReadCloser, error) {
+	if r := m.OpenInline(); r != nil { // of a delivery: no listing here has any
+		return r, nil
+	}
 	r := &reader{ctx: ctx, store: c.store, id: m.ID}
 	if err := r.open(); err != nil {
 		return nil, fmt.Errorf("embedded: open %s: %w", m.ID, err)
