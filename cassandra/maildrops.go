@@ -3,6 +3,7 @@ package cassandra
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -17,11 +18,13 @@ import (
 // a register, the row registerOrd, of which only the column dead is written.
 var (
 	permanentMaildrops = newMaildropTable("maildrop")
-	temporaryMaildrops = newMaildropTable("maildrop_temp")
+	temporaryMaildrops = newInlineTable("maildrop_temp")
 )
 
 // A maildropTable is the statements on the maildrops of one retention class.
 type maildropTable struct {
+	inline bool // a line may have its content
+
 	insert, selectAll, selectRegisters statement
 
 	// What a removal consists of, which is written together.
@@ -57,6 +60,16 @@ func newMaildropTable(table string) *maildropTable {
 	}
 }
 
+// newInlineTable has lines with a content each, or without.
+func newInlineTable(table string) *maildropTable {
+	t := newMaildropTable(table)
+	t.inline = true
+	t.insert.cql = "INSERT INTO " + table + " (maildrop, lane, ord, id, octets, recipients, expires, content) VALUES (?, ?, ?, ?, ?, ?, ?, ?) USING TTL ?"
+	t.selectAll.cql = "SELECT lane, ord, id, octets, recipients, expires, content FROM " + table + " WHERE maildrop = ?"
+	t.selectAll.rows, t.selectAll.octets = inlineAtOnce, inlineAtOnce*(lineOctets+mailbox.MaxInline)
+	return t
+}
+
 // maildrops are mailbox.Maildrops: a partition for each maildrop, which consists of
 // lanes.
 //
@@ -78,8 +91,9 @@ type projection interface {
 	// insert writes a line, at its place, for so long; zero: for ever.
 	insert(ctx context.Context, e mailbox.Entry, at writeTime, life time.Duration) error
 
-	// list reads all lines, lane by lane.
-	list(ctx context.Context, drop mailbox.MaildropID) ([]mailbox.Message, error)
+	// list reads all lines, lane by lane. What it has so far it gives to prune from time
+	// to time, and goes on with what comes back.
+	list(ctx context.Context, drop mailbox.MaildropID, prune pruning) ([]mailbox.Message, error)
 
 	// registers reads the registers that these lanes have.
 	registers(ctx context.Context, drop mailbox.MaildropID, lanes []mailbox.MessageID) (map[mailbox.MessageID][]byte, error)
@@ -88,6 +102,12 @@ type projection interface {
 	// carried out, or be later.
 	remove(ctx context.Context, drop mailbox.MaildropID, removals []removal) error
 }
+
+// A pruning says which of some lines are needed. It may reorder and overwrite them.
+type pruning func(lines []mailbox.Message) []mailbox.Message
+
+// keepAll needs all lines.
+func keepAll(lines []mailbox.Message) []mailbox.Message { return lines }
 
 // addsAtOnce is how many lines of one message are written at the same time.
 const addsAtOnce = 32
@@ -121,18 +141,33 @@ func (m *maildrops) add(ctx context.Context, e mailbox.Entry) error {
 }
 
 func (m *maildrops) List(ctx context.Context, drop mailbox.MaildropID) ([]mailbox.Message, error) {
-	lines, err := m.table.list(ctx, drop)
+	lines, err := m.table.list(ctx, drop, keepAll)
 	if err != nil {
 		return nil, fmt.Errorf("cassandra: list maildrop %s: %w", drop, err)
 	}
 	return listing(lines, m.now()), nil
 }
 
-// Newest reads all of the listing, since its lanes have to be merged: what is kept of
-// a maildrop that is looked at so, a temporary one, is little.
+// Newest reads all of the listing, since its lanes have to be merged, and keeps little
+// more than it returns.
 func (m *maildrops) Newest(ctx context.Context, drop mailbox.MaildropID, before mailbox.MessageID, n int) ([]mailbox.Message, error) {
-	list, err := m.List(ctx, drop)
-	return mailbox.Newest(list, before, n), err
+	prune := func(lines []mailbox.Message) []mailbox.Message { return newest(listing(lines, m.now()), before, n) }
+	lines, err := m.table.list(ctx, drop, prune)
+	if err != nil {
+		return nil, fmt.Errorf("cassandra: list the newest of maildrop %s: %w", drop, err)
+	}
+	lines = prune(lines)
+	slices.Reverse(lines)
+	return lines, nil
+}
+
+// newest are the last n lines of a listing below a bound. They take the place of the
+// others, so that nothing of those stays in memory.
+func newest(list []mailbox.Message, before mailbox.MessageID, n int) []mailbox.Message {
+	if !before.IsZero() {
+		list = slices.DeleteFunc(list, func(m mailbox.Message) bool { return m.ID.Compare(before) >= 0 })
+	}
+	return slices.Delete(list, 0, max(0, len(list)-max(0, n)))
 }
 
 // listing is what a maildrop shows of its lines at a time. A message that was added
@@ -248,7 +283,9 @@ func (m *maildrops) placed(ctx context.Context, drop mailbox.MaildropID, message
 	if len(wanted) == 0 {
 		return placed, nil
 	}
-	lines, err := m.table.list(ctx, drop)
+	lines, err := m.table.list(ctx, drop, func(lines []mailbox.Message) []mailbox.Message {
+		return slices.DeleteFunc(lines, func(line mailbox.Message) bool { return !wanted[line.ID] })
+	})
 	for _, line := range lines {
 		if wanted[line.ID] {
 			placed = append(placed, line)
@@ -266,6 +303,9 @@ const (
 	// linesAtOnce is how many lines are read at once: a page more costs a listing
 	// another statement, and a page larger each session memory.
 	linesAtOnce = 10_000
+	// inlineAtOnce is that of lines with contents: a megabyte where each is as long as
+	// may be, and still all that most temporary addresses show.
+	inlineAtOnce = 250
 	// lineOctets is what a line is in the answer.
 	lineOctets = 76
 )
@@ -278,33 +318,52 @@ func (maildropTables) of(drop mailbox.MaildropID) *maildropTable {
 }
 
 func (t maildropTables) insert(ctx context.Context, e mailbox.Entry, at writeTime, life time.Duration) error {
-	m := e.Message
+	m, table := e.Message, t.of(e.Maildrop)
+	args := append(make([]any, 0, 9), e.Maildrop, m.Place.Lane, m.Place.Ord, m.ID, m.Octets, m.Recipients, m.Expires)
+	var content []byte // nil: is not written
+	if m.Inline != "" {
+		if !table.inline {
+			return errors.New("content in a listing that has none")
+		}
+		if err := t.checkClock(); err != nil { // as before content is put
+			return err
+		}
+		content = []byte(m.Inline)
+	}
+	if table.inline {
+		args = append(args, content)
+	}
 	var seconds any = gocql.UnsetValue // the default of the table
 	if life > 0 && life <= maxLife {
 		seconds = ttl(life)
 	}
-	return t.write(ctx, &t.of(e.Maildrop).insert, t.options.Acknowledge, at,
-		e.Maildrop, m.Place.Lane, m.Place.Ord, m.ID, m.Octets, m.Recipients, m.Expires, seconds)
+	return t.write(ctx, &table.insert, t.options.Acknowledge, at, append(args, seconds)...)
 }
 
-func (t maildropTables) list(ctx context.Context, drop mailbox.MaildropID) ([]mailbox.Message, error) {
+func (t maildropTables) list(ctx context.Context, drop mailbox.MaildropID, prune pruning) ([]mailbox.Message, error) {
+	table := t.of(drop)
 	var lines []mailbox.Message
 	var lane, id uuidColumn
 	var ord, octets, recipients, expires intColumn
+	var content textColumn
 	row := []any{&lane, &ord, &id, &octets, &recipients, &expires}
-	rows := t.read(ctx, &t.of(drop).selectAll, LocalQuorum, drop)
+	if table.inline {
+		row = append(row, &content)
+	}
+	rows := t.read(ctx, &table.selectAll, LocalQuorum, drop)
 	for rows.scan(row...) {
 		if ord == registerOrd {
 			continue
 		}
 		if len(lines) == cap(lines) {
-			lines = slices.Grow(lines, rows.page.NumRows())
+			lines = slices.Grow(prune(lines), rows.page.NumRows())
 		}
 		m := mailbox.Message{
 			ID:         mailbox.MessageID(id),
 			Octets:     int64(octets),
 			Recipients: int(recipients),
 			Place:      mailbox.Place{Lane: mailbox.MessageID(lane), Ord: int64(ord)},
+			Inline:     string(content),
 		}
 		if expires != 0 {
 			m.Expires = time.UnixMilli(int64(expires)).UTC()
@@ -366,7 +425,8 @@ const (
 // The columns of a listing are read without reflection.
 type (
 	uuidColumn [16]byte
-	intColumn  int64 // of 4 or 8 octets; zero: null
+	intColumn  int64  // of 4 or 8 octets; zero: null
+	textColumn string // empty: null
 )
 
 // UnmarshalCQL is part of gocql.Unmarshaler.
@@ -390,5 +450,11 @@ func (c *intColumn) UnmarshalCQL(_ gocql.TypeInfo, data []byte) error {
 	default:
 		return fmt.Errorf("a number of %d octets", len(data))
 	}
+	return nil
+}
+
+// UnmarshalCQL is part of gocql.Unmarshaler.
+func (c *textColumn) UnmarshalCQL(_ gocql.TypeInfo, data []byte) error {
+	*c = textColumn(data)
 	return nil
 }

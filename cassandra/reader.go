@@ -30,6 +30,9 @@ var contentLevels = []Consistency{localOne, LocalQuorum, EachQuorum}
 // contents is all there is. The context holds for the reading too; deadlines of the
 // reader's own are for one part each, since its client may be slow.
 func (c *contents) Open(ctx context.Context, m mailbox.Message) (io.ReadCloser, error) {
+	if r := m.OpenInline(); r != nil {
+		return r, nil
+	}
 	r, err := c.open(ctx, m)
 	if err != nil {
 		return nil, fmt.Errorf("cassandra: open %s: %w", m.ID, err)

@@ -104,7 +104,7 @@ func (q *releases) add(ctx context.Context, drop mailbox.MaildropID, messages []
 	left := 0
 	for _, m := range messages {
 		alone := m.Recipients == 1
-		if !mayExist(m.ID) || alone && drop.Temporary() && temporary(m.ID.Time(), m.Expires) {
+		if !mayExist(m.ID) || m.Inline != "" || alone && drop.Temporary() && temporary(m.ID.Time(), m.Expires) {
 			continue // nobody has put it, or it goes by itself
 		}
 		select {

@@ -253,8 +253,8 @@ func (c *simulatedClient) insert(ctx context.Context, e mailbox.Entry, at writeT
 	return c.write(ctx, mutation{drop: e.Maildrop, line: &simulatedLine{e.Message, at}})
 }
 
-func (c *simulatedClient) list(ctx context.Context, drop mailbox.MaildropID) (lines []mailbox.Message, err error) {
-	err = c.read(ctx, "list", drop, func(_ mailbox.MessageID, l *simulatedLane) { lines = append(lines, l.live()...) })
+func (c *simulatedClient) list(ctx context.Context, drop mailbox.MaildropID, prune pruning) (lines []mailbox.Message, err error) {
+	err = c.read(ctx, "list", drop, func(_ mailbox.MessageID, l *simulatedLane) { lines = append(prune(lines), l.live()...) })
 	return lines, err
 }
 
@@ -275,12 +275,12 @@ func (c *simulatedClient) remove(ctx context.Context, drop mailbox.MaildropID, r
 // atRest is a data centre alone, without delays and failures.
 type atRest struct{ *simulatedDatacenter }
 
-func (d atRest) list(ctx context.Context, drop mailbox.MaildropID) (lines []mailbox.Message, err error) {
+func (d atRest) list(ctx context.Context, drop mailbox.MaildropID, prune pruning) (lines []mailbox.Message, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for key, l := range d.lanes {
 		if key.drop == drop {
-			lines = append(lines, l.live()...)
+			lines = append(prune(lines), l.live()...)
 		}
 	}
 	return lines, ctx.Err()
