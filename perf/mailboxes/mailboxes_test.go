@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -209,11 +210,14 @@ func answer(w http.ResponseWriter, status int, v any) {
 	_ = json.NewEncoder(w).Encode(v)
 }
 
+func newFake(broken string) *fake {
+	return &fake{broken: broken, asked: make(map[string]int), boxes: make(map[string]*fakeBox), clock: time.Unix(1_700_000_000, 0)}
+}
+
 // serve starts a fake and returns its host and port.
 func serve(t *testing.T, broken string) string {
 	t.Helper()
-	f := &fake{broken: broken, asked: make(map[string]int), boxes: make(map[string]*fakeBox), clock: time.Unix(1_700_000_000, 0)}
-	s := httptest.NewServer(f.handler())
+	s := httptest.NewServer(newFake(broken).handler())
 	t.Cleanup(s.Close)
 	return strings.TrimPrefix(s.URL, "http://")
 }
@@ -257,6 +261,28 @@ func TestTheWarmUpIsVerifiedAndHasNoFigure(t *testing.T) {
 		if n := strings.Count(out.String(), l.name); n != 1 || time.Since(began) < warm+l.time {
 			t.Errorf("after %v the load has %d lines in\n%s", time.Since(began), n, &out)
 		}
+	}
+}
+
+func TestARequestMayFailBeforeTheServerIsWarm(t *testing.T) {
+	warm := 200 * time.Millisecond
+	f := newFake("")
+	there := f.handler()
+	var asked atomic.Int64
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if asked.Add(1) < 10 {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
+		there.ServeHTTP(w, r)
+	}))
+	defer s.Close()
+	var out strings.Builder
+	c := cli{Service: rig.Service{Warm: &warm}}
+	l := load{name: "20 users", users: 20, time: 50 * time.Millisecond, spawn: 1000}
+	err := c.measure(t.Context(), &out, []load{l}, strings.TrimPrefix(s.URL, "http://"), "a fake")
+	if err != nil || !strings.Contains(out.String(), "\nwarm-up: ") {
+		t.Errorf("%v\n%s", err, &out)
 	}
 }
 

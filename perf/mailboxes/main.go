@@ -106,8 +106,14 @@ func (c *cli) measure(ctx context.Context, out io.Writer, loads []load, addr, se
 	known := &names{taken: make(map[string]bool)}
 	var failed []string
 	if warm > 0 {
-		if _, err := loads[0].lasting(warm).measure(ctx, addr, known); err != nil {
+		o, err := loads[0].lasting(warm).measure(ctx, addr, known)
+		switch {
+		case o.counts.bad() > 0:
 			failed = append(failed, fmt.Sprintf("warm-up: %v", err))
+		case err != nil: // what is cold may be too slow to answer
+			if _, err := fmt.Fprintf(out, "warm-up: %.200s\n", err.Error()); err != nil {
+				return err
+			}
 		}
 	}
 	for _, l := range loads {

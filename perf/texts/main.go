@@ -84,8 +84,14 @@ func (c *cli) measure(ctx context.Context, out io.Writer, loads []load, addr, ve
 	known := &ids{taken: make(map[int64]bool)}
 	var failed []string
 	if warm > 0 {
-		if _, _, err := c.one(ctx, loads[0].lasting(warm), addr, known); err != nil {
+		_, n, err := c.one(ctx, loads[0].lasting(warm), addr, known)
+		switch {
+		case n.bad() > 0:
 			failed = append(failed, fmt.Sprintf("warm-up: %v", err))
+		case err != nil: // what is cold may be too slow to answer
+			if _, err := fmt.Fprintf(out, "warm-up: %.200s\n", err.Error()); err != nil {
+				return err
+			}
 		}
 	}
 	for _, l := range loads {

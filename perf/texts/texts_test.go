@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -176,6 +177,26 @@ func TestTheWarmUpIsVerifiedAndHasNoFigure(t *testing.T) {
 		if n := strings.Count(out.String(), "published, 20 users"); n != 1 || f.posts <= 40 {
 			t.Errorf("%d texts, and the load has %d lines in\n%s", f.posts, n, &out)
 		}
+	}
+}
+
+func TestARequestMayFailBeforeTheServerIsWarm(t *testing.T) {
+	warm := 200 * time.Millisecond
+	f := &fake{texts: make(map[string][]fakeText)}
+	var asked atomic.Int64
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if n := asked.Add(1); r.Method == "POST" && n < 10 {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
+		f.ServeHTTP(w, r)
+	}))
+	defer s.Close()
+	var out strings.Builder
+	c := cli{Service: rig.Service{Warm: &warm}}
+	err := c.measure(t.Context(), &out, []load{published(20)}, strings.TrimPrefix(s.URL, "http://"), "")
+	if err != nil || !strings.Contains(out.String(), "\nwarm-up: ") {
+		t.Errorf("%v\n%s", err, &out)
 	}
 }
 
