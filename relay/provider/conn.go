@@ -58,17 +58,23 @@ const (
 const outSize = 16 << 10
 
 // A refusal is a reply, or what happened instead, to a step before any transaction.
-type refusal struct{ relay.Outcome }
+type refusal struct {
+	relay.Outcome
+	tls bool // the handshake failed
+}
 
 func (r refusal) Error() string { return r.Text }
 
-var errRubbish = errors.New("provider: an answer that is not of SMTP")
+var (
+	errRubbish = errors.New("an answer that is not of SMTP")
+	errTLS     = errors.New("TLS")
+)
 
 // connect opens a connection up to the first MAIL. The error is a refusal.
 func (h *hop) connect(ctx context.Context) (*conn, error) {
 	nc, err := h.dial.connect(ctx, h.addr, h.times)
 	if err != nil {
-		return nil, refusal{transport("connect to " + h.addr + ": " + cause(err))}
+		return nil, refusal{Outcome: transport("connect to " + h.addr + ": " + cause(err))}
 	}
 	c := &conn{hop: h, net: nc, on: nc, ctx: ctx}
 	stop := c.use(ctx)
@@ -77,10 +83,10 @@ func (h *hop) connect(ctx context.Context) (*conn, error) {
 		err = ctx.Err()
 	}
 	if err != nil {
-		_ = c.net.Close()
+		_ = nc.Close()
 		var refused refusal
 		if !errors.As(err, &refused) {
-			err = refusal{transport(h.addr + ": " + cause(err))}
+			err = refusal{Outcome: transport(h.addr + ": " + cause(err)), tls: errors.Is(err, errTLS)}
 		}
 		return nil, err
 	}
@@ -202,13 +208,13 @@ func (c *conn) command(format string, args ...any) (reply, error) {
 
 // refused is the error for a reply.
 func (c *conn) refused(at step, r reply) error {
-	return refusal{r.outcome(at, nil, c.hop.rules...)}
+	return refusal{Outcome: r.outcome(at, nil, c.hop.rules...)}
 }
 
 // lacking is the error where the server does not offer what is asked for. It is for the
 // operator to see, and may pass.
 func (c *conn) lacking(text string) error {
-	return refusal{relay.Outcome{Result: relay.Temporary, Text: c.hop.addr + " " + text}}
+	return refusal{Outcome: relay.Outcome{Result: relay.Temporary, Text: c.hop.addr + " " + text}}
 }
 
 func (c *conn) begin() error {
@@ -281,7 +287,7 @@ func (c *conn) startTLS() error {
 	case r.code != 220 && !required:
 		return nil
 	case r.code != 220:
-		return refusal{relay.Outcome{Result: relay.Temporary, Code: r.code, Enhanced: r.enhanced, Text: oneLine(r.text)}}
+		return refusal{Outcome: relay.Outcome{Result: relay.Temporary, Code: r.code, Enhanced: r.enhanced, Text: oneLine(r.text)}}
 	case c.in.Buffered() > 0: // said in the clear, to be taken for what TLS protects
 		return errRubbish
 	}
@@ -309,7 +315,7 @@ func (c *conn) secure() error {
 	config.InsecureSkipVerify = config.InsecureSkipVerify || c.hop.security == OpportunisticTLS
 	t := tls.Client(c.net, config)
 	if err := t.Handshake(); err != nil {
-		return fmt.Errorf("TLS: %w", err)
+		return fmt.Errorf("%w: %w", errTLS, err)
 	}
 	c.wrap(t)
 	return nil
