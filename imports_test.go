@@ -43,6 +43,7 @@ var allowed = map[string][]string{
 	"cmd/restante":     {"app", "rest"},
 
 	"mailbox/mailboxtest":     {"mailbox"},
+	"relay/pool/pooltest":     {"mailbox", "relay/pool"},
 	"cassandra":               {"mailbox", "relay", "schema"},
 	"cassandra/cassandratest": {},
 	// A load like those of perf, in here because of the driver.
@@ -55,7 +56,8 @@ var onlyHere = map[string]string{
 	"github.com/chromedp/":               "web/internal/browser",
 	"github.com/cockroachdb/pebble/":     "embedded",
 	"github.com/emersion/go-smtp":        "smtp",
-	"github.com/emersion/go-message/":    "letter",
+	"github.com/emersion/go-message/":    "letter relay",
+	"github.com/emersion/go-msgauth/":    "relay",
 	"github.com/microcosm-cc/bluemonday": "letter",
 	"github.com/danielgtaylor/huma/":     "rest",
 	"github.com/alecthomas/kong":         "cmd/restante perf cassandra/bare",

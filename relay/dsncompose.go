@@ -200,11 +200,14 @@ func escaped(text string, global bool) string {
 	}
 	var b strings.Builder
 	for _, r := range text {
-		if r < utf8.RuneSelf && r != '\\' {
-			b.WriteRune(r)
-		} else {
-			fmt.Fprintf(&b, `\x{%X}`, r)
+		piece := string(r)
+		if r >= utf8.RuneSelf || r == '\\' {
+			piece = fmt.Sprintf(`\x{%X}`, r)
 		}
+		if b.Len()+len(piece) > maxOneLine {
+			break
+		}
+		b.WriteString(piece)
 	}
 	return b.String()
 }

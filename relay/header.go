@@ -80,21 +80,28 @@ func fieldName(line []byte) string {
 func (h *header) value(name string) (string, bool) {
 	for _, f := range h.fields {
 		if fieldName(f) == name {
-			_, value, _ := bytes.Cut(f, []byte(":"))
-			return strings.TrimSpace(strings.ReplaceAll(string(value), "\r\n", "")), true
+			return fieldValue(f), true
 		}
 	}
 	return "", false
 }
 
+// fieldValue is what a field says, unfolded.
+func fieldValue(field []byte) string {
+	_, value, _ := bytes.Cut(field, []byte(":"))
+	return strings.TrimSpace(strings.ReplaceAll(string(value), "\r\n", ""))
+}
+
 // complete does to the header what a message submission agent does (RFC 6409, section
-// 8): it adds Message-ID and Date where they are absent, and takes out who receives blind
-// copies (RFC 5322, section 3.6.3).
+// 8): it adds Message-ID and Date where they are absent or empty, and takes out who
+// receives blind copies (RFC 5322, sections 3.6.3 and 3.6.6).
 func (h *header) complete(id mailbox.MessageID, hostname string, now time.Time) error {
 	kept := h.fields[:0]
 	h.octets = 0
 	for _, f := range h.fields {
-		if name := fieldName(f); name == "bcc" || name == "resent-bcc" {
+		switch name := fieldName(f); {
+		case name == "bcc", name == "resent-bcc",
+			name == "date" && fieldValue(f) == "", name == "message-id" && identifier(fieldValue(f)) == "":
 			continue
 		}
 		kept = append(kept, f)
@@ -121,6 +128,12 @@ func (h *header) add(field string) {
 // messageID is the Message-ID without its angle brackets, or empty.
 func (h *header) messageID() string {
 	value, _ := h.value("message-id")
+	return identifier(value)
+}
+
+// identifier is the first msg-id of a value (RFC 5322, section 3.6.4), or what stands there
+// in place of one.
+func identifier(value string) string {
 	if _, rest, ok := strings.Cut(value, "<"); ok {
 		value, _, _ = strings.Cut(rest, ">")
 	}
@@ -131,7 +144,7 @@ func (h *header) messageID() string {
 func (h *header) authorDomain() string {
 	value, _ := h.value("from")
 	authors, err := mail.ParseAddressList(value)
-	if err != nil {
+	if err != nil || len(authors) == 0 {
 		return ""
 	}
 	a, err := mailbox.ParseAddress(authors[0].Address)

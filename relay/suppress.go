@@ -14,10 +14,6 @@ import (
 // spam by those who serve them.
 const SuppressedFor = 30 * 24 * time.Hour
 
-// MaxSuppressed is how many recipients the list of an account holds. When it is full, a
-// new one takes the place of the one that ends first.
-const MaxSuppressed = 10_000
-
 // A Suppression is an address that an account does not reach.
 type Suppression struct {
 	Address mailbox.Address

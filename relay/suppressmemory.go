@@ -14,6 +14,10 @@ import (
 // maxLists is how many accounts have a list in memory.
 const maxLists = 1000
 
+// MaxSuppressed is how many recipients a list in memory holds. In a full one the next
+// takes the place of what ends first.
+const MaxSuppressed = 10_000
+
 // NewSuppressions are lists in memory, which end with the process.
 func NewSuppressions() Suppressions {
 	return &suppressions{lists: make(map[mailbox.Address]map[mailbox.Address]Suppression)}
