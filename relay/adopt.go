@@ -1,0 +1,473 @@
+package relay
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"restante/mailbox"
+)
+
+// A Worker does what is left in segments; [Queue] is one.
+type Worker interface {
+	// Resume reads a segment and does what is left in it. Called again it takes up what
+	// it had not read before. It returns when the segment was read.
+	Resume(ctx context.Context, s Segment) error
+	// Left is how many entries of a segment are not done, as far as was read, and
+	// whether it was.
+	Left(s Segment) (left int, known bool)
+	// Abandon leaves a segment to others.
+	Abandon(s Segment)
+}
+
+const (
+	// How often it is looked who lives.
+	watchInterval = time.Second
+	// How many segments are claimed at a time.
+	claimsAtOnce = 8
+	// How often it is looked whether a claim still stands.
+	claimInterval = 3 * time.Second
+)
+
+// When a segment is read again after it was adopted, and the segments of a dead lane are
+// listed again that had none: what a dying process wrote may arrive late. After the last
+// time what is done is forgotten.
+var again = []time.Duration{30 * time.Second, 2 * time.Minute, 10 * time.Minute, time.Hour}
+
+// A takeover finds lanes that died and adopts their segments. Where the store has no
+// Lanes, all lanes but the own are dead, as only one process can open it.
+type takeover struct {
+	journal Journal
+	lanes   Lanes // nil: nobody else has the store
+	worker  Worker
+	lane    mailbox.MessageID
+	lease   interface{ Valid() bool }
+	times   Times
+	log     *slog.Logger
+
+	mu       sync.Mutex
+	heard    map[mailbox.MessageID]sighting
+	watched  time.Time // when all lanes were last heard
+	dead     map[mailbox.MessageID]*estate
+	adopted  map[Segment]*adoption
+	claiming map[Segment]bool
+	commands map[mailbox.MessageID]bool // lanes that an operator has declared dead
+}
+
+// A sighting is when a beat of a lane was heard that was new, by our clock.
+type sighting struct {
+	seq   uint64
+	since time.Time
+}
+
+// An estate is what a dead lane has left.
+type estate struct {
+	since  time.Time // of death
+	looked int       // how often it was listed and empty
+	next   time.Time // when it is listed again; zero: never
+}
+
+// An adoption is a segment that we work on.
+type adoption struct {
+	since   time.Time
+	loaded  bool // was read at least once
+	scans   int
+	checked time.Time
+}
+
+func newTakeover(journal Journal, lanes Lanes, worker Worker, lane mailbox.MessageID, lease interface{ Valid() bool }, times Times, log *slog.Logger) *takeover {
+	return &takeover{
+		journal: journal, lanes: lanes, worker: worker, lane: lane, lease: lease, times: times, log: log,
+		heard: make(map[mailbox.MessageID]sighting), dead: make(map[mailbox.MessageID]*estate),
+		adopted: make(map[Segment]*adoption), claiming: make(map[Segment]bool),
+		commands: make(map[mailbox.MessageID]bool),
+	}
+}
+
+// run works until the context ends, and returns when all that it started has.
+func (t *takeover) run(ctx context.Context) {
+	var claims sync.WaitGroup
+	defer claims.Wait()
+	room := make(chan struct{}, claimsAtOnce)
+	tick := time.NewTicker(watchInterval)
+	defer tick.Stop()
+	for {
+		if t.lease.Valid() {
+			if err := t.watch(ctx); err != nil && ctx.Err() == nil {
+				t.log.Warn("cannot tell which lanes live", "err", err)
+			}
+			for _, s := range t.estates(ctx) {
+				t.begin(ctx, &claims, room, s)
+			}
+			t.keep(ctx, &claims, room)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// watch hears all lanes. One that hears late, because it was asleep or the store was
+// away, accuses nobody: all are heard anew.
+func (t *takeover) watch(ctx context.Context) error {
+	if t.lanes == nil {
+		return t.watchAlone(ctx)
+	}
+	asking, cancel := context.WithTimeout(ctx, t.times.Write)
+	defer cancel()
+	began := time.Now()
+	beats, err := t.lanes.Beats(asking)
+	if err != nil {
+		return err
+	}
+	now := time.Now()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if late := now.Sub(t.watched); late > watchInterval+t.times.Beat+t.times.Write {
+		clear(t.heard)
+	}
+	t.watched = now
+	for _, b := range beats {
+		known, ok := t.heard[b.Lane]
+		if !ok || b.Seq != known.seq {
+			t.heard[b.Lane] = sighting{b.Seq, now}
+			delete(t.dead, b.Lane)
+			continue
+		}
+		if b.Lane != t.lane && t.dead[b.Lane] == nil && began.Sub(known.since) >= t.times.Dead {
+			t.log.Info("lane is dead", "lane", b.Lane, "node", b.Node)
+			t.dead[b.Lane] = &estate{since: began, next: began}
+		}
+	}
+	return nil
+}
+
+// watchAlone finds what earlier lives of this process have left.
+func (t *takeover) watchAlone(ctx context.Context) error {
+	t.mu.Lock()
+	known := !t.watched.IsZero()
+	t.mu.Unlock()
+	if known {
+		return nil
+	}
+	lanes, err := t.journal.Lanes(ctx, "")
+	if err != nil {
+		return err
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.watched = time.Now()
+	for _, lane := range lanes {
+		if lane != t.lane {
+			t.dead[lane] = &estate{since: t.watched, next: t.watched}
+		}
+	}
+	return nil
+}
+
+// estates are the segments of dead lanes that are ours to claim by now.
+func (t *takeover) estates(ctx context.Context) []Segment {
+	now := time.Now()
+	t.mu.Lock()
+	var lanes []mailbox.MessageID
+	for lane, e := range t.dead {
+		if !e.next.IsZero() && !now.Before(e.next) {
+			lanes = append(lanes, lane)
+		}
+	}
+	t.mu.Unlock()
+	var ours []Segment
+	for _, lane := range lanes {
+		segments, err := t.journal.Segments(ctx, lane)
+		if err != nil {
+			if ctx.Err() == nil {
+				t.log.Warn("cannot list what a dead lane left", "lane", lane, "err", err)
+			}
+			continue
+		}
+		ours = append(ours, t.due(lane, segments, now)...)
+	}
+	return ours
+}
+
+// due are those of the segments of a dead lane that we claim now.
+func (t *takeover) due(lane mailbox.MessageID, segments []Segment, now time.Time) []Segment {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	e := t.dead[lane]
+	if e == nil {
+		return nil // it lives
+	}
+	e.next = now.Add(watchInterval)
+	if len(segments) == 0 {
+		if e.next = (time.Time{}); e.looked < len(again) {
+			e.next = now.Add(again[e.looked])
+			e.looked++
+		}
+		return nil
+	}
+	var ours []Segment
+	for _, s := range segments {
+		if t.adopted[s] != nil || t.claiming[s] {
+			continue
+		}
+		if wait := time.Duration(t.rank(s, now)) * t.times.Stagger; now.Sub(e.since) >= wait {
+			ours = append(ours, s)
+		}
+	}
+	return ours
+}
+
+// rank is how many of those who live go before us to a segment: each process finds the
+// same order (rendezvous hashing).
+func (t *takeover) rank(s Segment, now time.Time) int {
+	if t.lanes == nil || t.commands[s.Lane] {
+		return 0
+	}
+	own, before := weigh(s, t.lane), 0
+	for lane := range t.heard {
+		if lane != t.lane && lane != s.Lane && t.alive(lane, now) && bytes.Compare(weigh(s, lane), own) > 0 {
+			before++
+		}
+	}
+	return before
+}
+
+func weigh(s Segment, lane mailbox.MessageID) []byte {
+	h := sha256.New()
+	h.Write(s.Lane[:])
+	h.Write(s.ID[:])
+	h.Write(lane[:])
+	return h.Sum(nil)
+}
+
+// alive reports whether a lane may live: also one that was never heard, for a while. The
+// caller holds the lock.
+func (t *takeover) alive(lane mailbox.MessageID, now time.Time) bool {
+	if t.commands[lane] {
+		return false
+	}
+	known, ok := t.heard[lane]
+	if !ok {
+		return t.lanes != nil && t.dead[lane] == nil && now.Sub(lane.Time()) < Kept
+	}
+	return now.Sub(known.since) < t.times.Dead
+}
+
+// begin claims a segment, when there is room.
+func (t *takeover) begin(ctx context.Context, claims *sync.WaitGroup, room chan struct{}, s Segment) {
+	select {
+	case room <- struct{}{}:
+	default:
+		return // it is found again
+	}
+	t.mu.Lock()
+	t.claiming[s] = true
+	t.mu.Unlock()
+	claims.Go(func() {
+		defer func() { <-room }()
+		err := t.claim(ctx, s)
+		t.mu.Lock()
+		delete(t.claiming, s)
+		t.mu.Unlock()
+		if err != nil && ctx.Err() == nil {
+			t.log.Warn("segment not adopted yet", "lane", s.Lane, "segment", s.ID, "err", err)
+		}
+	})
+}
+
+// claim adopts a segment unless somebody who lives has it. Of those who write into the
+// register at once the last stays, and each looks who that is when every write that will
+// ever be acknowledged has been (Fischer's mutual exclusion, by time).
+func (t *takeover) claim(ctx context.Context, s Segment) error {
+	if t.lanes == nil {
+		return t.adopt(ctx, s)
+	}
+	over, err := t.claimed(ctx, s)
+	if err != nil {
+		return err
+	}
+	t.mu.Lock()
+	taken := !over.Lane.IsZero() && over.Lane != t.lane && t.alive(over.Lane, time.Now())
+	t.mu.Unlock()
+	if taken {
+		return nil
+	}
+	writing, cancel := context.WithTimeout(ctx, t.times.Write)
+	err = t.lanes.Claim(writing, s, t.lane, over)
+	cancel()
+	if err != nil {
+		return fmt.Errorf("relay: claim: %w", err)
+	}
+	select {
+	case <-time.After(t.times.Settle):
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	now, err := t.claimed(ctx, s)
+	if err != nil || now.Lane != t.lane {
+		return err
+	}
+	return t.adopt(ctx, s)
+}
+
+func (t *takeover) claimed(ctx context.Context, s Segment) (Claim, error) {
+	ctx, cancel := context.WithTimeout(ctx, t.times.Write)
+	defer cancel()
+	c, err := t.lanes.Claimed(ctx, s)
+	if err != nil {
+		return c, fmt.Errorf("relay: who has claimed: %w", err)
+	}
+	return c, nil
+}
+
+// adopt works on a segment from now on.
+func (t *takeover) adopt(ctx context.Context, s Segment) error {
+	if !t.lease.Valid() {
+		return ErrLease
+	}
+	now := time.Now()
+	t.mu.Lock()
+	t.adopted[s] = &adoption{since: now, checked: now}
+	t.mu.Unlock()
+	t.log.Info("segment adopted", "lane", s.Lane, "segment", s.ID)
+	return t.read(ctx, s)
+}
+
+// read has the worker read a segment, for the first time or again.
+func (t *takeover) read(ctx context.Context, s Segment) error {
+	err := t.worker.Resume(ctx, s)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if a := t.adopted[s]; a != nil && err == nil {
+		a.loaded = true
+	}
+	return err
+}
+
+// keep looks after what was adopted: gives back what is another's, reads again what may
+// have come late, and forgets what is done.
+func (t *takeover) keep(ctx context.Context, claims *sync.WaitGroup, room chan struct{}) {
+	now := time.Now()
+	for _, s := range t.all() {
+		t.mu.Lock()
+		a := *t.adopted[s]
+		busy := t.claiming[s]
+		t.mu.Unlock()
+		if busy {
+			continue
+		}
+		if t.lanes != nil && now.Sub(a.checked) >= claimInterval && !t.stands(ctx, s, now) {
+			continue
+		}
+		last := a.scans == len(again) || t.lanes == nil
+		switch {
+		case !a.loaded, !last && now.Sub(a.since) >= again[a.scans]:
+			t.readAgain(ctx, claims, room, s, a.loaded)
+		case last:
+			if left, known := t.worker.Left(s); known && left == 0 {
+				t.forget(ctx, s)
+			}
+		}
+	}
+}
+
+func (t *takeover) all() []Segment {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	all := make([]Segment, 0, len(t.adopted))
+	for s := range t.adopted {
+		all = append(all, s)
+	}
+	slices.SortFunc(all, func(a, b Segment) int { return a.ID.Compare(b.ID) })
+	return all
+}
+
+// stands reports whether a claim of ours is still there, and else gives the segment up.
+func (t *takeover) stands(ctx context.Context, s Segment, now time.Time) bool {
+	c, err := t.claimed(ctx, s)
+	if err != nil {
+		return true // nobody says otherwise
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if c.Lane == t.lane {
+		t.adopted[s].checked = now
+		return true
+	}
+	delete(t.adopted, s)
+	t.worker.Abandon(s)
+	t.log.Info("segment left to another", "lane", s.Lane, "segment", s.ID, "to", c.Lane)
+	return false
+}
+
+// readAgain is read beside the watch, when there is room.
+func (t *takeover) readAgain(ctx context.Context, claims *sync.WaitGroup, room chan struct{}, s Segment, counts bool) {
+	select {
+	case room <- struct{}{}:
+	default:
+		return
+	}
+	t.mu.Lock()
+	t.claiming[s] = true
+	if counts {
+		t.adopted[s].scans++
+	}
+	t.mu.Unlock()
+	claims.Go(func() {
+		defer func() { <-room }()
+		err := t.read(ctx, s)
+		t.mu.Lock()
+		delete(t.claiming, s)
+		t.mu.Unlock()
+		if err != nil && ctx.Err() == nil {
+			t.log.Warn("adopted segment not read", "lane", s.Lane, "segment", s.ID, "err", err)
+		}
+	})
+}
+
+// forget closes a segment in which nothing is left to do.
+func (t *takeover) forget(ctx context.Context, s Segment) {
+	if err := t.journal.Close(ctx, s); err != nil {
+		t.log.Warn("adopted segment not closed yet", "lane", s.Lane, "segment", s.ID, "err", err)
+		return
+	}
+	t.worker.Abandon(s)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.adopted, s)
+	t.log.Info("adopted segment done", "lane", s.Lane, "segment", s.ID)
+}
+
+// errAlone: the store has no other data centre.
+var errAlone = errors.New("relay: one process has this store, and no other data centre")
+
+// declareDead has all lanes of a data centre be adopted, whether they live or not. It
+// returns how many there are.
+func (t *takeover) declareDead(ctx context.Context, datacenter string) (int, error) {
+	if t.lanes == nil {
+		return 0, errAlone
+	}
+	lanes, err := t.journal.Lanes(ctx, datacenter)
+	if err != nil {
+		return 0, fmt.Errorf("relay: lanes of %s: %w", datacenter, err)
+	}
+	now := time.Now()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, lane := range lanes {
+		if lane != t.lane {
+			t.commands[lane] = true
+			t.dead[lane] = &estate{since: now, next: now}
+		}
+	}
+	return len(lanes), nil
+}
