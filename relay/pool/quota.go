@@ -1,0 +1,133 @@
+package pool
+
+import (
+	"time"
+
+	"restante/relay"
+)
+
+// A quota is what a service may still be given: per second, per day, and again after it
+// said that it was too much.
+type quota struct {
+	tokens float64
+	filled time.Time // when the tokens were counted; zero: never
+	day    window    // recipients
+
+	until time.Time // it rests until then
+	times int       // how often in a row it did not say until when
+}
+
+const (
+	restMin, restMax = time.Second, 5 * time.Minute // where the service does not say how long
+	restLongest      = 24 * time.Hour               // whatever it says
+)
+
+func newQuota() quota { return quota{day: newWindow(24*time.Hour, 24)} }
+
+// fill counts the tokens. A take may have left less than none, which is paid off first.
+func (q *quota) fill(l Limits, now time.Time) {
+	burst := l.Burst
+	if burst == 0 {
+		burst = 2 * l.PerSecond
+	}
+	burst = max(burst, 1)
+	if q.filled.IsZero() {
+		q.tokens = burst
+	} else {
+		q.tokens = min(burst, q.tokens+now.Sub(q.filled).Seconds()*l.PerSecond)
+	}
+	q.filled = now
+}
+
+// wait is how long until the rate allows the next mail.
+func (q *quota) wait(l Limits, now time.Time) time.Duration {
+	if l.PerSecond == 0 {
+		return 0
+	}
+	q.fill(l, now)
+	if q.tokens >= 1 {
+		return 0
+	}
+	return time.Duration((1-q.tokens)/l.PerSecond*float64(time.Second)) + time.Microsecond
+}
+
+func (q *quota) take(l Limits, now time.Time, recipients int) {
+	if l.PerSecond != 0 {
+		q.fill(l, now)
+		q.tokens -= float64(recipients)
+	}
+	q.day.add(now, 0, int64(recipients))
+}
+
+// giveBack undoes a take of what was not used.
+func (q *quota) giveBack(now time.Time, recipients int) {
+	q.tokens += float64(recipients)
+	q.day.add(now, 0, -int64(recipients))
+}
+
+// throttle makes it rest.
+func (q *quota) throttle(now, until time.Time) {
+	if !until.After(now) {
+		until = now.Add(min(restMin<<min(q.times, 20), restMax))
+		q.times++
+	}
+	if until = minTime(until, now.Add(restLongest)); until.After(q.until) {
+		q.until = until
+	}
+}
+
+func (q *quota) success(now time.Time) {
+	if now.After(q.until) {
+		q.times = 0
+	}
+}
+
+func (q *quota) judge(l Limits, now time.Time) (State, string) {
+	switch {
+	case now.Before(q.until):
+		return Throttled, "rests until " + q.until.UTC().Format(time.DateTime)
+	case l.PerDay > 0 && q.day.sum(now)[0] >= l.PerDay:
+		return Throttled, "its day is used up"
+	}
+	return Up, ""
+}
+
+func minTime(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
+}
+
+// A verdict is what the outcomes of one mail say about the service.
+type verdict struct {
+	failed, succeeded bool
+	throttled         bool
+	until             time.Time
+	account           string // what is wrong with the account
+}
+
+// verdictOf: that a recipient or a content is refused is an answer of a service that
+// works, and so is one success beside failures.
+func verdictOf(outcomes []relay.Outcome) (v verdict) {
+	for _, o := range outcomes {
+		switch o.Result {
+		case relay.Success, relay.BadRecipient, relay.BadMessage:
+			v.succeeded = true
+		case relay.Throttled:
+			v.throttled = true
+			if o.Until.After(v.until) {
+				v.until = o.Until
+			}
+		case relay.AccountFault:
+			v.account = "account fault"
+			if o.Text != "" {
+				v.account += ": " + o.Text
+			}
+		case relay.Temporary, relay.Transport, relay.Ambiguous:
+			v.failed = true
+		}
+	}
+	v.failed = v.failed && !v.succeeded
+	return v
+}
