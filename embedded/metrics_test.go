@@ -19,6 +19,10 @@ func TestMetricsCountWhatHappens(t *testing.T) {
 	}
 	mustList(t, s, drop)
 	mustList(t, s, drop)
+	ids := new(mailbox.MessageIDs)
+	if err := submit(t.Context(), s, openSegment(t, s, ids), ids.Next(), []byte("x")); err != nil {
+		t.Fatal(err)
+	}
 	families, err := registry.Gather()
 	if err != nil {
 		t.Fatal(err)
@@ -29,7 +33,7 @@ func TestMetricsCountWhatHappens(t *testing.T) {
 			got[f.GetName()] += m.GetCounter().GetValue() + m.GetGauge().GetValue() + float64(m.GetHistogram().GetSampleCount())
 		}
 	}
-	if got["restante_embedded_listings_total"] != 2 || got["restante_embedded_log_sync_seconds"] == 0 || got["restante_embedded_disk_bytes"] == 0 {
+	if got["restante_embedded_listings_total"] != 2 || got["restante_embedded_log_sync_seconds"] == 0 || got["restante_embedded_disk_bytes"] == 0 || got["restante_embedded_journal_events_total"] != 1 {
 		t.Errorf("metrics: %v", got)
 	}
 	if err := s.Close(); err != nil {
