@@ -28,14 +28,14 @@ func Build(ctx context.Context, dir string) (string, error) {
 // say otherwise; only the ports, the domain and the accounts are ours.
 func startRestante(ctx context.Context, s Settings) (*Server, error) {
 	start := time.Now()
-	server, admin, err := launchRestante(ctx, s)
+	server, err := launchRestante(ctx, s)
 	if err != nil {
 		return nil, err
 	}
 	if err := server.await(ctx, start); err != nil {
 		return nil, errors.Join(err, server.Stop())
 	}
-	if err := importAccounts(ctx, s, admin); err != nil {
+	if err := importAccounts(ctx, s, server.Admin); err != nil {
 		return nil, errors.Join(err, server.Stop())
 	}
 	return server, nil
@@ -44,7 +44,7 @@ func startRestante(ctx context.Context, s Settings) (*Server, error) {
 // KillAtStart starts Restante on what is in its directory and kills it so long
 // after, most likely before it is ready: a crash while it mends an earlier one.
 func KillAtStart(ctx context.Context, s Settings, after time.Duration) error {
-	server, _, err := launchRestante(ctx, s)
+	server, err := launchRestante(ctx, s)
 	if err != nil {
 		return err
 	}
@@ -58,16 +58,16 @@ func KillAtStart(ctx context.Context, s Settings, after time.Duration) error {
 }
 
 // launchRestante starts the program and waits for nothing.
-func launchRestante(ctx context.Context, s Settings) (server *Server, admin string, err error) {
+func launchRestante(ctx context.Context, s Settings) (server *Server, err error) {
 	if s.Binary == "" {
-		return nil, "", errors.New("restante: no binary was built")
+		return nil, errors.New("restante: no binary was built")
 	}
 	if err := os.MkdirAll(s.Dir, 0o755); err != nil {
-		return nil, "", err
+		return nil, err
 	}
-	ports, release, err := freeport.Hold(5)
+	ports, release, err := freeport.Hold(6)
 	if err != nil {
-		return nil, "", err
+		return nil, err
 	}
 	defer func() {
 		if err != nil {
@@ -76,16 +76,30 @@ func launchRestante(ctx context.Context, s Settings) (server *Server, admin stri
 	}()
 	server = &Server{
 		Name: "restante", Version: firstLine(ctx, s.Binary, "version"),
-		SMTP: ports[0], LMTP: ports[1], POP3: ports[2], log: filepath.Join(s.Dir, "restante.log"),
+		SMTP: ports[0], LMTP: ports[1], POP3: ports[2], Admin: ports[3], Data: dataOf(s), log: filepath.Join(s.Dir, "restante.log"),
 	}
 	if s.HTTP {
 		server.HTTP = ports[4]
 	}
-	args := append([]string{"serve", "--data", dataOf(s), "--domain", Domain,
+	if s.Submission {
+		server.Submission = ports[5]
+	}
+	args := append([]string{"serve", "--data", server.Data, "--domain", Domain,
 		"--smtp", ports[0], "--lmtp", ports[1], "--pop3", ports[2], "--admin", ports[3],
-		"--pop3s", "off", "--submission", "off", "--submissions", "off", "--http", cmp.Or(server.HTTP, "off")}, s.Flags...)
+		"--pop3s", "off", "--submission", cmp.Or(server.Submission, "off"), "--submissions", "off", "--http", cmp.Or(server.HTTP, "off")}, s.Flags...)
 	server.process, err = launch(release, server.log, s.Binary, args...)
-	return server, ports[3], err
+	return server, err
+}
+
+// Run starts another command of a built Restante, which has no ports that are known
+// here. What it says goes to the end of a file.
+func Run(name, log, binary string, args ...string) (*Server, error) {
+	nothing := func() error { return nil }
+	p, err := launch(nothing, log, binary, args...)
+	if err != nil {
+		return nil, fmt.Errorf("start %s: %w", name, err)
+	}
+	return &Server{Name: name, process: p, log: log}, nil
 }
 
 // dataOf is where the store is.

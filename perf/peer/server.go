@@ -40,8 +40,9 @@ type Settings struct {
 	Users int
 	// Binary is the built Restante; the others do not look at it.
 	Binary string
-	// HTTP says that Restante serves its HTTP interface.
-	HTTP bool
+	// HTTP says that Restante serves its HTTP interface, Submission that users may
+	// submit mail.
+	HTTP, Submission bool
 	// Flags are for Restante too, besides those that every measurement has.
 	Flags []string
 }
@@ -82,6 +83,9 @@ type Server struct {
 	LMTP    string
 	POP3    string
 	HTTP    string // empty: not served
+	// Of Restante only: where users submit, where it is administered, and its
+	// directory, which holds the token for that.
+	Submission, Admin, Data string
 	// Ready is how long it took from starting the program until every port
 	// greeted.
 	Ready time.Duration

@@ -19,6 +19,8 @@ type Deliver struct {
 	// Recipients of each mail: users one after another. Zero counts as one.
 	Recipients int
 	From       string
+	// Login says that the mail is submitted: a connection begins with the login of From.
+	Login bool
 }
 
 // Run delivers until the load's end.
@@ -41,6 +43,9 @@ func (d *deliverer) do(ctx context.Context, i int) (int64, error) {
 		if d.smtp, err = wire.DialSMTP(ctx, d.Address, d.LMTP, d.Options); err != nil {
 			return 0, err
 		}
+		if err := d.login(); err != nil {
+			return 0, err
+		}
 	}
 	n := max(d.Recipients, 1)
 	d.to = d.to[:0]
@@ -58,6 +63,19 @@ func (d *deliverer) do(ctx context.Context, i int) (int64, error) {
 		return 0, fmt.Errorf("deliver: %w", err)
 	}
 	return int64(len(m.Wire)), nil
+}
+
+// login says who submits, where mail is submitted.
+func (d *deliverer) login() error {
+	if !d.Login {
+		return nil
+	}
+	if err := d.smtp.Login(d.From, d.Password); err != nil {
+		_ = d.smtp.Close()
+		d.smtp = nil
+		return fmt.Errorf("log in: %w", err)
+	}
+	return nil
 }
 
 func (d *deliverer) close() {

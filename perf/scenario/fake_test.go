@@ -27,6 +27,7 @@ type fake struct {
 	late      int  // how many logins after a delivery do not see it
 	hidden    int  // how many more
 	twice     bool // keeps every message twice
+	logins    int  // by AUTH
 }
 
 func newFake(t *testing.T) *fake {
@@ -93,6 +94,11 @@ func (f *fake) receive(c *link, lmtp bool) {
 		case verb == "RCPT":
 			to = append(to, strings.Trim(strings.TrimPrefix(arg, "TO:"), "<>"))
 			c.say("250 ok")
+		case verb == "AUTH":
+			f.mu.Lock()
+			f.logins++
+			f.mu.Unlock()
+			c.say("235 welcome")
 		case verb == "DATA":
 			c.say("354 go on")
 			f.store(c, to, lmtp)

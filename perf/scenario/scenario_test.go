@@ -55,6 +55,14 @@ func TestEveryWayOfDeliveryReachesEveryUser(t *testing.T) {
 	}
 }
 
+func TestWhoSubmitsLogsInOnceForEachConnection(t *testing.T) {
+	f := newFake(t)
+	run(t, Deliver{Load: load(f.smtp, 3, 20), Size: 500, From: "a@b", Login: true})
+	if f.logins != 3 {
+		t.Errorf("%d logins on 3 connections", f.logins)
+	}
+}
+
 func TestARefusalIsAnErrorAndNotAnOperation(t *testing.T) {
 	f := newFake(t)
 	f.refuse = true

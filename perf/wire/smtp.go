@@ -3,6 +3,7 @@ package wire
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"slices"
@@ -52,6 +53,15 @@ func (s *SMTP) greet() error {
 	return s.replyLines(hello, 250, func(text []byte) {
 		s.pipelining = s.pipelining || bytes.EqualFold(text, []byte("PIPELINING"))
 	})
+}
+
+// Login says AUTH PLAIN (RFC 4616), as users do who submit mail.
+func (s *SMTP) Login(user, password string) error {
+	s.put("AUTH PLAIN ", base64.StdEncoding.EncodeToString([]byte("\x00"+user+"\x00"+password)))
+	if err := s.flush(); err != nil {
+		return err
+	}
+	return s.reply("AUTH", 235)
 }
 
 // Pipelining tells whether the server offered it (RFC 2920).

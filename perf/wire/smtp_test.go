@@ -75,6 +75,25 @@ S: 250 kept
 	}
 }
 
+func TestALoginIsOneCommand(t *testing.T) {
+	s := dialSMTP(t, false, `
+S: 220 ready
+C: EHLO perf.example
+S: 250 fake
+C: AUTH PLAIN AGFubgBzZWNyZXQ=
+S: 235 welcome
+C: AUTH PLAIN AGFubgB3cm9uZw==
+S: 535 who?
+`)
+	if err := s.Login("ann", "secret"); err != nil {
+		t.Error(err)
+	}
+	var refused *ReplyError
+	if err := s.Login("ann", "wrong"); !errors.As(err, &refused) {
+		t.Errorf("a wrong password: %v", err)
+	}
+}
+
 func TestLMTPTakesOneAnswerForEachRecipient(t *testing.T) {
 	s := dialSMTP(t, true, `
 S: 220 ready
