@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"restante/mailbox"
 	"restante/mailbox/mailboxtest"
 	"restante/textman"
 )
@@ -255,7 +256,7 @@ func TestAStoreThatIsAwayIsNoMissingUser(t *testing.T) {
 	for calls, requests := range map[string][]string{
 		"Maildrops.Newest": {"GET /chat?username=fred", "HEAD /chat?username=fred"},
 		"Contents.Open":    {"GET /chat?username=fred"},
-		"Contents.Put":     {"POST /chat?username=fred&text=a"},
+		"Contents.Put":     {"POST /chat?username=fred&text=" + strings.Repeat("a", mailbox.MaxInline)},
 		"Maildrops.Add":    {"POST /chat?username=fred&text=a"},
 	} {
 		l.breakCalls(calls, mailboxtest.Fail)

@@ -1,7 +1,6 @@
 package textman
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"time"
@@ -28,7 +27,7 @@ func (s *Service) Post(ctx context.Context, user, text string, timeout time.Dura
 		s.posted.add(to.Maildrop, to.Expires, now)
 	}
 	content := compose(address, Text{id, text}, now, to.Expires)
-	if _, err := s.Deliveries.Deliver(ctx, mailbox.Envelope{Recipients: []mailbox.Recipient{to}}, bytes.NewReader(content)); err != nil {
+	if _, err := s.Deliveries.DeliverShort(ctx, to, content); err != nil {
 		return 0, fmt.Errorf("textman: post: %w", err)
 	}
 	s.metrics.posted.Inc()

@@ -498,3 +498,23 @@ func TestTextsAreCounted(t *testing.T) {
 		t.Errorf("counted %v; want %v", got, want)
 	}
 }
+
+// What is more than a short message is kept as mail is.
+func TestAShortTextIsOneWrite(t *testing.T) {
+	for octets, want := range map[int][]string{
+		57:      {"Maildrops.Add"},
+		3000:    {"Maildrops.Add"},
+		5000:    {"Contents.Put", "Maildrops.Add"},
+		MaxText: {"Contents.Put", "Maildrops.Add"},
+	} {
+		t.Run(fmt.Sprintf("%d octets", octets), func(t *testing.T) {
+			f := mailboxtest.Faulty(mailboxtest.Memory(), mailboxtest.Never)
+			s := start(t, f.Stores)
+			text := post(t, s, "fred", strings.Repeat("a", octets), time.Minute)
+			if !slices.Equal(f.Calls(), want) {
+				t.Errorf("Post calls %v; want %v", f.Calls(), want)
+			}
+			takes(t, s, "fred", text)
+		})
+	}
+}
