@@ -149,10 +149,9 @@ func TestTargetsComeGoAndChangeWhilePicksRun(t *testing.T) {
 			}
 			stays := NewTarget("stays", nil)
 			s.Insert(stays, 100, 0)
-			done := make(chan struct{})
-			var changes, picks sync.WaitGroup
+			var all sync.WaitGroup
 			for i := range 4 {
-				changes.Go(func() {
+				all.Go(func() {
 					mine := NewTarget(fmt.Sprint(i), nil)
 					for n := range 100 {
 						s.Insert(mine, float64(n%50+1), n%3)
@@ -160,13 +159,8 @@ func TestTargetsComeGoAndChangeWhilePicksRun(t *testing.T) {
 						s.Remove(mine)
 					}
 				})
-				picks.Go(func() {
-					for n := 0; ; n++ {
-						select {
-						case <-done:
-							return
-						default:
-						}
+				all.Go(func() {
+					for n := range 1000 {
 						got := s.Pick(fmt.Sprint(n), func(t *Target) bool { return t.Outstanding() < 1000 })
 						if got == nil {
 							t.Error("nobody was picked though one stays")
@@ -177,9 +171,7 @@ func TestTargetsComeGoAndChangeWhilePicksRun(t *testing.T) {
 					}
 				})
 			}
-			changes.Wait()
-			close(done)
-			picks.Wait()
+			all.Wait()
 		})
 	}
 }

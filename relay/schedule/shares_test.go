@@ -42,7 +42,7 @@ func TestSharesFollowWeightsOrAreAlike(t *testing.T) {
 			want = alike
 		}
 		all := targets(s, weights...)
-		checkShares(t, count(t, s, 90_000, all, nil), want)
+		checkShares(t, count(t, s, 18_000, all, nil), want)
 
 		// The third one gets another weight, and the last goes.
 		s.Insert(all[2], 20, 0)
@@ -51,7 +51,7 @@ func TestSharesFollowWeightsOrAreAlike(t *testing.T) {
 		if want[0] != alike[0] {
 			want[2] = 20
 		}
-		checkShares(t, count(t, s, 62_000, all[:7], nil), want)
+		checkShares(t, count(t, s, 12_600, all[:7], nil), want)
 	})
 }
 
@@ -66,7 +66,7 @@ func TestSharesOfThoseThatFitFollowWeightsToo(t *testing.T) {
 		weights := slices.Repeat([]float64{100}, 40)
 		weights[5], weights[17], weights[33] = 100, 50, 200
 		all := targets(s, weights...)
-		got := count(t, s, 21_000, all, func(t *Target) bool { n := t.Value().(int); return n == 5 || n == 17 || n == 33 })
+		got := count(t, s, 10_500, all, func(t *Target) bool { n := t.Value().(int); return n == 5 || n == 17 || n == 33 })
 		want := []float64{100, 50, 200}
 		if _, ok := s.(*uniform); ok {
 			want = []float64{1, 1, 1}
