@@ -49,11 +49,13 @@ func (p *Pool) announce() {
 	}
 }
 
-// announceIn does so later. The caller holds the lock.
-func (p *Pool) announceIn(d time.Duration) {
-	if p.wake != nil && !p.wake.Stop() {
-		return // it waits for the lock already
+// announceIn does so later, unless it will be done sooner. The caller holds the lock.
+func (p *Pool) announceIn(d time.Duration, now time.Time) {
+	at := now.Add(d)
+	if p.wake != nil && (!at.Before(p.wakeAt) || !p.wake.Stop()) {
+		return
 	}
+	p.wakeAt = at
 	p.wake = time.AfterFunc(d, func() {
 		p.mu.Lock()
 		defer p.mu.Unlock()
@@ -99,7 +101,7 @@ func (p *Pool) why(w *relay.Want, now time.Time) error {
 		return relay.ErrTried
 	}
 	if soonest > 0 {
-		p.announceIn(soonest)
+		p.announceIn(soonest, now)
 	}
 	return relay.ErrBusy
 }
@@ -170,8 +172,10 @@ func (k *picked) Send(ctx context.Context, m relay.Mail) []relay.Outcome {
 	if ours.Load() || errors.Is(ctx.Err(), context.Canceled) {
 		v.failed = false
 	}
-	k.pool.metrics.sent(k.service.name, outcomes, took)
 	k.end(func(s *service, now time.Time) {
+		if k.pool.services[s.name] == s { // or what is counted would never be forgotten
+			k.pool.metrics.sent(s.name, outcomes, took)
+		}
 		if s.link == k.link {
 			s.learn(limits)
 		}

@@ -392,13 +392,13 @@ func TestABrokenAccountIsLeftAloneUntilItIsReset(t *testing.T) {
 			s.send()
 		}
 		s.is("a", pool.Misconfigured)
-		if sent := s.fake("a").sent; sent != 1 {
+		if sent := s.fake("a").mails(); sent != 1 {
 			t.Errorf("%d mails were given to it", sent)
 		}
-		before := len(s.fake("a").probes)
+		before := s.fake("a").probed()
 		time.Sleep(time.Hour)
 		s.is("a", pool.Misconfigured)
-		if n := len(s.fake("a").probes); n != before {
+		if n := s.fake("a").probed(); n != before {
 			t.Errorf("it was probed %d times", n-before)
 		}
 		s.fake("a").set(func(f *fake) { f.result = relay.Outcome{} })

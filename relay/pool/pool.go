@@ -130,6 +130,7 @@ type Pool struct {
 	changed chan struct{}
 	awaited bool        // somebody may wait for it to be closed
 	wake    *time.Timer // closes it when a rate allows the next mail; nil: nobody waits for one
+	wakeAt  time.Time
 
 	events events
 }

@@ -119,10 +119,10 @@ func (p *Pool) probe(ctx context.Context, s *service, l *link) {
 		s.learn(limits)
 		s.probed(outcome, now)
 		p.review(s, now)
+		p.metrics.probes.WithLabelValues(s.name, outcome.Result.String()).Inc()
 	}
 	last := l.leave()
 	p.mu.Unlock()
-	p.metrics.probes.WithLabelValues(s.name, outcome.Result.String()).Inc()
 	if last {
 		p.closeAll([]*link{l})
 	}

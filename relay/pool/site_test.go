@@ -36,6 +36,11 @@ func (f *fake) set(change func(f *fake)) {
 	change(f)
 }
 
+// probed, mails and closes are how often it was probed, given mail, and closed.
+func (f *fake) probed() (n int) { f.set(func(f *fake) { n = len(f.probes) }); return n }
+func (f *fake) mails() (n int)  { f.set(func(f *fake) { n = f.sent }); return n }
+func (f *fake) closes() (n int) { f.set(func(f *fake) { n = f.closed }); return n }
+
 func (f *fake) Send(ctx context.Context, m relay.Mail) []relay.Outcome {
 	f.mu.Lock()
 	result, takes, send := f.result, f.takes, f.send
@@ -146,8 +151,8 @@ func newSite(t *testing.T, change ...func(*pool.Options)) *site {
 		cancel()
 		<-done
 		for i, f := range s.fakes.all {
-			if f.closed != 1 {
-				t.Errorf("provider %d was closed %d times", i, f.closed)
+			if n := f.closes(); n != 1 {
+				t.Errorf("provider %d was closed %d times", i, n)
 			}
 		}
 	})
