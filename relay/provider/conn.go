@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"math"
 	"net"
 	"os"
 	"slices"
@@ -269,6 +270,23 @@ func (c *conn) sayHello() error {
 		}
 	}
 	return nil
+}
+
+// recipients is how many are in one transaction at most: what is known of the server, 0
+// where nothing is, and what it says (RFC 9422, section 4.2).
+func (c *conn) recipients(known int) int {
+	most := math.MaxInt
+	if known > 0 {
+		most = known
+	}
+	for _, limit := range strings.Fields(c.ext["LIMITS"]) {
+		if text, ok := strings.CutPrefix(limit, "RCPTMAX="); ok {
+			if n, err := strconv.Atoi(text); err == nil && n > 0 {
+				most = min(most, n)
+			}
+		}
+	}
+	return most
 }
 
 // startTLS is RFC 3207.

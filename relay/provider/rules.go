@@ -121,6 +121,7 @@ var smtpRules = []rule{
 	{code: 535, result: relay.AccountFault},
 	{code: 538, result: relay.AccountFault},
 	{at: atGreeting | atHello | atAuth, code: 5, result: relay.AccountFault},
+	{code: 4, detail: "4.4.5", result: relay.Throttled, pause: time.Minute}, // congestion; agents say until when
 	{code: 4, result: relay.Temporary},
 
 	{at: atMail, code: 552, result: relay.BadMessage},

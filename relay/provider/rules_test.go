@@ -46,6 +46,8 @@ func TestWhatMakersSayBySMTPIsUnderstood(t *testing.T) {
 		{"resend-smtp", atDot, "550 The example.org domain is not verified. Please, add and verify your domain.", relay.AccountFault, 0},
 		{"sparkpost-smtp", atDot, "451 4.3.2 Exceed Sending Limit (hourly)", relay.Throttled, 10 * time.Minute},
 		{"sparkpost-smtp", atDot, "550 5.7.1 Unconfigured Sending Domain <example.org>", relay.AccountFault, 0},
+		{"", atDot, "451 4.4.5 rests, try again after Sat, 01 Jan 2000 00:00:21 GMT", relay.Throttled, 21 * time.Second},
+		{"", atDot, "451 4.4.5 congested", relay.Throttled, time.Minute},
 		{"", atRequest, "299 what nobody understands", relay.Temporary, 0},
 	} {
 		synctest.Test(t, func(t *testing.T) {

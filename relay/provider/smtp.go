@@ -106,10 +106,26 @@ func queuedAs(text string) string {
 // Limits are those of the options.
 func (p *SMTP) Limits() relay.Limits { return p.limits }
 
-// Send uses a connection that is idle, or a new one.
+// Send uses a connection that is idle, or a new one. Where the next hop takes fewer
+// recipients at a time, it is told of them in several transactions.
 func (p *SMTP) Send(ctx context.Context, m relay.Mail) []relay.Outcome {
 	ctx, cancel := both(ctx, p.ctx)
 	defer cancel()
+	out := make([]relay.Outcome, 0, len(m.Recipients))
+	for left := m; len(left.Recipients) > 0; left.Recipients = m.Recipients[len(out):] {
+		some := p.send(ctx, left)
+		out = append(out, some...)
+		switch last := some[len(some)-1]; last.Result {
+		case relay.Transport, relay.Ambiguous: // nothing was sent for those that follow
+			return append(out, all(len(m.Recipients)-len(out), transport(last.Text))...)
+		}
+	}
+	return out
+}
+
+// send hands a mail over for the first of its recipients, as many as may be in one
+// transaction.
+func (p *SMTP) send(ctx context.Context, m relay.Mail) []relay.Outcome {
 	if p.ctx.Err() != nil {
 		return all(len(m.Recipients), transport(textClosed))
 	}
@@ -128,7 +144,9 @@ func (p *SMTP) Send(ctx context.Context, m relay.Mail) []relay.Outcome {
 				return all(len(m.Recipients), refused.Outcome)
 			}
 		}
-		t := p.hop.transact(ctx, c, m, content)
+		some := m
+		some.Recipients = m.Recipients[:min(len(m.Recipients), c.recipients(p.limits.Recipients))]
+		t := p.hop.transact(ctx, c, some, content)
 		if !t.keep {
 			_ = c.net.Close()
 		} else {
