@@ -99,6 +99,7 @@ type Control struct {
 	since   time.Time
 	limiter *rate.Limiter
 	log     []Mail // a ring once it is full
+	most    int    // mails in it
 	next    int    // where the ring goes on
 	stats   Stats
 
@@ -107,7 +108,7 @@ type Control struct {
 }
 
 func newControl() *Control {
-	c := &Control{setting: Setting{Mode: string(ok)}, mode: mode{kind: ok}}
+	c := &Control{setting: Setting{Mode: string(ok)}, mode: mode{kind: ok}, most: logMost}
 	c.closed, c.close = context.WithCancel(context.Background())
 	return c
 }
@@ -194,12 +195,12 @@ func (c *Control) accepted(m Mail) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.stats.Accepted++
-	if len(c.log) < logMost {
+	if len(c.log) < c.most {
 		c.log = append(c.log, m)
 		return
 	}
 	c.log[c.next] = m
-	c.next = (c.next + 1) % logMost
+	c.next = (c.next + 1) % c.most
 	c.stats.Forgotten++
 }
 

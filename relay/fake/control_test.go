@@ -54,28 +54,30 @@ func TestTheControlPortTakesWhatIsDocumentedAndNothingElse(t *testing.T) {
 }
 
 func TestTheLogIsOneObjectALineInOrderAndForgetsTheOldest(t *testing.T) {
+	const most = 10
 	c := newControl()
-	everybody := make([]string, recipientsMost+2)
-	for n := range logMost + 3 {
+	c.most = most
+	everybody := make([]string, 2*recipientsMost)
+	for n := range most + 3 {
 		content := newContent()
 		fmt.Fprintf(content, "Message-ID: <%d@example.org>\r\n\r\n", n)
-		c.accepted(content.mail(fmt.Sprint(n), "fred@example.org", everybody[:n%len(everybody)]))
+		c.accepted(content.mail(fmt.Sprint(n), "fred@example.org", everybody[:n*10]))
 	}
 	lines := strings.Split(strings.TrimSpace(do(c, "GET", "/_log", "").Body.String()), "\n")
-	if len(lines) != logMost {
-		t.Fatalf("%d lines, want %d", len(lines), logMost)
+	if len(lines) != most {
+		t.Fatalf("%d lines, want %d", len(lines), most)
 	}
-	for i, line := range []string{lines[0], lines[1], lines[logMost-1]} {
+	for i, line := range []string{lines[0], lines[1], lines[most-1]} {
 		var m Mail
 		if err := json.Unmarshal([]byte(line), &m); err != nil {
 			t.Fatal(err)
 		}
-		if want := []int{3, 4, logMost + 2}[i]; m.ID != fmt.Sprint(want) || m.MessageID != fmt.Sprintf("<%d@example.org>", want) || len(m.To) != min(want%len(everybody), recipientsMost) {
+		if want := []int{3, 4, most + 2}[i]; m.ID != fmt.Sprint(want) || m.MessageID != fmt.Sprintf("<%d@example.org>", want) || len(m.To) != min(want*10, recipientsMost) {
 			t.Errorf("line %d is of %s with %s", i, m.ID, m.MessageID)
 		}
 	}
 	var s Stats
-	if err := json.Unmarshal(do(c, "GET", "/_stats", "").Body.Bytes(), &s); err != nil || s.Accepted != logMost+3 || s.Forgotten != 3 {
+	if err := json.Unmarshal(do(c, "GET", "/_stats", "").Body.Bytes(), &s); err != nil || s.Accepted != most+3 || s.Forgotten != 3 {
 		t.Errorf("%+v, %v", s, err)
 	}
 }

@@ -330,3 +330,19 @@ func TestAStaleConnectionCostsNothing(t *testing.T) {
 		})
 	}
 }
+
+// It may be closed while the first octet is on its way.
+func TestAConnectionThatTakesNothingAnyMoreCostsNothing(t *testing.T) {
+	for name, build := range everyRig() {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, build, func(t *testing.T, r *rig) {
+				want(t, r.send(t), relay.Success)
+				r.net.mu.Lock()
+				r.net.deaf = true
+				r.net.mu.Unlock()
+				want(t, r.send(t), relay.Success)
+				r.accepted(t, 2)
+			})
+		})
+	}
+}

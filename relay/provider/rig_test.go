@@ -37,6 +37,7 @@ type pipeNet struct {
 	servers []net.Conn
 	writes  int
 	octets  int
+	deaf    bool // the next write fails, and nothing was written
 }
 
 func newPipeNet() *pipeNet { return &pipeNet{conns: make(chan net.Conn), done: make(chan struct{})} }
@@ -101,6 +102,14 @@ type counted struct {
 }
 
 func (c counted) Write(b []byte) (int, error) {
+	c.net.mu.Lock()
+	deaf := c.net.deaf
+	c.net.deaf = false
+	c.net.mu.Unlock()
+	if deaf {
+		_ = c.Close()
+		return 0, net.ErrClosed
+	}
 	n, err := c.Conn.Write(b)
 	c.net.mu.Lock()
 	defer c.net.mu.Unlock()

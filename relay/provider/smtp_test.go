@@ -411,6 +411,7 @@ func TestRubbishFromAServerHasADefinedOutcome(t *testing.T) {
 		{"rubbish to the content", []string{greeting, ehlo, ehlo, ehlo, go4, "", "", "", "", "", "", "", "", "", "ok\r\n"}, relay.Ambiguous},
 		{"go on, after the content", []string{greeting, ehlo, ehlo, ehlo, go4, "", "", "", "", "", "", "", "", "", go4}, relay.Ambiguous},
 		{"half a reply to the content", []string{greeting, ehlo, ehlo, ehlo, go4, "", "", "", "", "", "", "", "", "", "250-x\r\n"}, relay.Ambiguous},
+		{"numbers that differ, to the content", []string{greeting, ehlo, ehlo, ehlo, go4, "", "", "", "", "", "", "", "", "", "250-x\r\n550 x\r\n"}, relay.Ambiguous},
 		{"a reply in the midst of the content", []string{greeting, ehlo, ehlo, ehlo, go4, "", "", "552 5.3.4 stop\r\n"}, relay.BadMessage},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -423,6 +424,21 @@ func TestRubbishFromAServerHasADefinedOutcome(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Only a content could end that transaction.
+func TestAServerThatWantsAContentForNobodyIsLeft(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newPipeNet()
+		p, err := NewSMTP(SMTPOptions{Addr: testAddr, Hello: "x", Security: NoTLS, Dial: n.Dial})
+		closing(t, p, err)
+		script(t, n, "220 x\r\n", "250-x\r\n250 PIPELINING\r\n", "250 x\r\n", "550 5.1.1 no\r\n", "354 go\r\n")
+		want(t, p.Send(t.Context(), newMail(t, letter, "ann@example.net"))[0], relay.BadRecipient)
+		if c := p.take(); c != nil {
+			t.Error("the connection is kept")
+			_ = c.net.Close()
+		}
+	})
 }
 
 func TestALineSaidBeforeTLSIsNotTakenForOneInIt(t *testing.T) {

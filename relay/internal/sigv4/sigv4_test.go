@@ -62,7 +62,9 @@ func TestVerifyRefusesWhatWasNotSignedLikeThat(t *testing.T) {
 		change func(r *http.Request, body *[sha256.Size]byte, who *Credentials, now *time.Time)
 		want   error
 	}{
-		{"no signature", func(r *http.Request, _ *[sha256.Size]byte, _ *Credentials, _ *time.Time) { r.Header.Del("Authorization") }, ErrMissing},
+		{"no signature", func(r *http.Request, _ *[sha256.Size]byte, _ *Credentials, _ *time.Time) {
+			r.Header.Del("Authorization")
+		}, ErrMissing},
 		{"no date", func(r *http.Request, _ *[sha256.Size]byte, _ *Credentials, _ *time.Time) { r.Header.Del(dateField) }, ErrMissing},
 		{"another body", func(_ *http.Request, b *[sha256.Size]byte, _ *Credentials, _ *time.Time) { b[0]++ }, ErrSignature},
 		{"another path", func(r *http.Request, _ *[sha256.Size]byte, _ *Credentials, _ *time.Time) { r.URL.Path = "/other" }, ErrSignature},
