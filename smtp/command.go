@@ -134,7 +134,7 @@ func closingBracket(s string) int {
 // parseForward reads the forward-path of RCPT. The postmaster needs no domain
 // (RFC 5321, section 4.1.1.3).
 func parseForward(path string, r Router) (mailbox.Address, error) {
-	if strings.EqualFold(path, "postmaster") {
+	if r != nil && strings.EqualFold(path, "postmaster") {
 		return r.Postmaster(), nil
 	}
 	return mailbox.ParseAddress(path)

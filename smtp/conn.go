@@ -258,6 +258,9 @@ func (c *conn) forward(verb, space, arg string) {
 // hangUp ends the session after the next reply.
 func (c *conn) hangUp() { c.over = true }
 
+// fallSilent ends the session without another word.
+func (c *conn) fallSilent() { c.mute, c.over = true, true }
+
 // Close implements net.Conn. go-smtp calls it when it is done.
 func (c *conn) Close() error {
 	if c.upgraded {

@@ -3,6 +3,7 @@ package smtp
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"strings"
 
@@ -16,8 +17,8 @@ type Submitter interface {
 	// Submit reads content, which has no Return-Path field yet, to its end. When it
 	// returns nil the message is durable for all recipients: it is listed for those who
 	// are local, and will be sent to the others, or the sender be told. It fails with
-	// ErrHeader. An error of content fails it. Nothing reads content after it has
-	// returned.
+	// ErrHeader, or with a Reply to say itself what the client is told. An error of
+	// content fails it. Nothing reads content after it has returned.
 	Submit(ctx context.Context, l Letter, content io.Reader) (mailbox.MessageID, error)
 }
 
@@ -25,9 +26,25 @@ type Submitter interface {
 // it takes.
 var ErrHeader = errors.New("smtp: header too large")
 
+// A Reply is an error by which a Submitter says itself what the client is told of its
+// message. One of class 2 is no failure. The zero one is silence: the connection is
+// closed, so that the client knows no more than who is silent.
+type Reply struct {
+	Code     int
+	Enhanced [3]int // enhanced status code (RFC 3463)
+	Text     string // printable ASCII, on one line
+}
+
+func (r Reply) Error() string {
+	if r == (Reply{}) {
+		return "nobody knows what became of it"
+	}
+	return fmt.Sprintf("%d %d.%d.%d %s", r.Code, r.Enhanced[0], r.Enhanced[1], r.Enhanced[2], r.Text)
+}
+
 // A Letter is the envelope of a message that a user submits, with all that was asked for.
 type Letter struct {
-	Account     mailbox.Address // who logged in
+	Account     mailbox.Address // who logged in; zero with a relay
 	ReversePath mailbox.Address // which leads back to him; zero: the null one
 	Recipients  []Addressee
 	EnvelopeID  string // ENVID (RFC 3461, section 4.4)
@@ -67,15 +84,20 @@ var notifyWords = map[gosmtp.DSNNotify]Notify{
 const maxAddressees = 256 << 10
 
 // letter begins the envelope of a message for a Submitter, or is nil where there is none.
-// Only users submit: nobody else's mail leaves for elsewhere.
+// Only users submit, and servers of ours: nobody else's mail leaves for elsewhere.
 func (s *session) letter(from mailbox.Address, opts *gosmtp.MailOptions) *Letter {
-	if s.server.opts.Kind != Submission || s.server.opts.Submitter == nil {
+	kind := s.server.opts.Kind
+	if kind != Submission && kind != Relay || s.server.opts.Submitter == nil {
 		return nil
 	}
-	return &Letter{
-		Account: s.identity.Address, ReversePath: from, EnvelopeID: opts.EnvelopeID,
+	l := &Letter{
+		ReversePath: from, EnvelopeID: opts.EnvelopeID,
 		FullReturn: opts.Return == gosmtp.DSNReturnFull, UTF8: opts.UTF8, EightBit: opts.Body == gosmtp.Body8BitMIME,
 	}
+	if s.identity != nil {
+		l.Account = s.identity.Address
+	}
+	return l
 }
 
 // address adds an addressee. It reports false where there is no room.

@@ -14,6 +14,10 @@ func answer(code int, class, subject, detail int, text string) *gosmtp.SMTPError
 	return &gosmtp.SMTPError{Code: code, EnhancedCode: gosmtp.EnhancedCode{class, subject, detail}, Message: text}
 }
 
+func (r Reply) answer() *gosmtp.SMTPError {
+	return answer(r.Code, r.Enhanced[0], r.Enhanced[1], r.Enhanced[2], r.Text)
+}
+
 // Refusals that depend on nothing but the rules.
 var (
 	errNested      = answer(503, 5, 5, 1, "a message is under way: RSET comes first")
@@ -43,7 +47,13 @@ func (k Kind) notLocal() *gosmtp.SMTPError {
 // but the id of the session.
 func (s *session) status(err error) (reply *gosmtp.SMTPError, expected bool) {
 	id := " (" + s.wire.id + ")"
+	var said Reply
 	switch {
+	case errors.As(err, &said) && said == Reply{}:
+		s.conn.fallSilent()
+		return answer(421, 4, 4, 2, "no answer"), true
+	case errors.As(err, &said):
+		return said.answer(), true
 	case errors.Is(err, mailbox.ErrNotFound):
 		return errNoPerson, true
 	case errors.Is(err, mailbox.ErrNotLocal):

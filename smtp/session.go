@@ -105,12 +105,7 @@ func (s *session) Rcpt(_ string, opts *gosmtp.RcptOptions) (err error) {
 	if !t.utf8 && !isASCII(to) {
 		return errNeedsUTF8
 	}
-	ctx, cancel := context.WithTimeout(s.wire.ctx, s.server.opts.StoreTimeout)
-	defer cancel()
-	behind, err := s.server.opts.Router.Resolve(ctx, to)
-	if t.letter != nil && errors.Is(err, mailbox.ErrNotLocal) {
-		behind, err = nil, nil
-	}
+	behind, err := s.behind(to)
 	if err != nil {
 		return s.refuse(fmt.Errorf("resolve recipient %s: %w", to, err))
 	}
@@ -133,6 +128,21 @@ func (s *session) Rcpt(_ string, opts *gosmtp.RcptOptions) (err error) {
 		t.trace.forward = nil
 	}
 	return nil
+}
+
+// behind is who receives mail for a forward-path here: nobody, where the mail is for
+// elsewhere and there is somebody to send it.
+func (s *session) behind(to mailbox.Address) ([]mailbox.Recipient, error) {
+	if s.server.opts.Kind == Relay {
+		return nil, nil
+	}
+	ctx, cancel := context.WithTimeout(s.wire.ctx, s.server.opts.StoreTimeout)
+	defer cancel()
+	behind, err := s.server.opts.Router.Resolve(ctx, to)
+	if s.mail.letter != nil && errors.Is(err, mailbox.ErrNotLocal) {
+		return nil, nil
+	}
+	return behind, err
 }
 
 // Data takes the content of DATA or BDAT, which it reads from the conn, past
@@ -188,12 +198,17 @@ func (s *session) keep(ctx context.Context, t *transaction, c *content) (mailbox
 
 // outcome counts and logs what became of a message, and is the reply.
 func (s *session) outcome(log *slog.Logger, id mailbox.MessageID, err error, c *content) error {
+	good := answer(250, 2, 0, 0, id.String()+" kept")
+	var said Reply
+	if c.err == nil && errors.As(err, &said) && said.Code/100 == 2 {
+		good, err = said.answer(), nil
+	}
 	if err == nil {
 		s.wire.messages++
 		s.wire.errors = 0
 		s.server.metrics.deliveries.WithLabelValues("kept").Inc()
 		log.Info("message kept", "message", id)
-		return answer(250, 2, 0, 0, id.String()+" kept")
+		return good
 	}
 	reply, expected := s.status(err)
 	switch {

@@ -1,5 +1,6 @@
 // Package smtp receives mail: from other servers (MX), from the users of this
-// one (submission), and from a mail server in front (LMTP).
+// one (submission), from a mail server in front (LMTP), and from one of ours that
+// has it sent on (relay).
 //
 // It covers RFC 5321 with PIPELINING (RFC 2920), SIZE (RFC 1870), 8BITMIME
 // (RFC 6152), SMTPUTF8 (RFC 6531), CHUNKING (RFC 3030), ENHANCEDSTATUSCODES
@@ -48,6 +49,9 @@ const (
 	// LMTP takes mail for local addresses from a mail server in front, and
 	// answers for each recipient (RFC 2033). It trusts whoever connects.
 	LMTP
+	// Relay takes mail for anybody from servers of ours, and all of it goes to the
+	// Submitter. It trusts whoever connects, so nobody else may reach it.
+	Relay
 )
 
 func (k Kind) String() string {
@@ -58,6 +62,8 @@ func (k Kind) String() string {
 		return "submission"
 	case LMTP:
 		return "lmtp"
+	case Relay:
+		return "relay"
 	}
 	return "unknown"
 }
@@ -82,14 +88,15 @@ type Deliverer interface {
 }
 
 // Options is what a server needs. Router and Deliverer are required, and
-// Verifier for submission; every other field has a default.
+// Verifier for submission; of a relay it is Submitter alone. Every other field has a
+// default.
 type Options struct {
 	Kind     Kind
 	Hostname string // in the greeting and the Received field; default "localhost"
 
 	Router    Router
 	Deliverer Deliverer
-	Submitter Submitter // of submission: takes all mail, in place of the Deliverer; nil: users reach local addresses only
+	Submitter Submitter // of submission and relay: takes all mail, in place of the Deliverer; nil: users reach local addresses only
 	Verifier  auth.Verifier
 
 	TLS          *tls.Config // nil: neither STARTTLS nor ServeTLS
