@@ -39,11 +39,11 @@ type round struct {
 	open    []int // recipients of which nothing is settled
 	tried   []string
 	refused map[int]bool // recipients for whom a service refused the content
-	said    map[int]*saying
+	said    map[int]saying
 }
 
 func (q *Queue) round(m *message, due []int, hint string) *round {
-	return &round{queue: q, message: m, s: unpack(m.packed), open: due, hint: hint, refused: make(map[int]bool), said: make(map[int]*saying)}
+	return &round{queue: q, message: m, s: unpack(m.packed), open: due, hint: hint, refused: make(map[int]bool), said: make(map[int]saying)}
 }
 
 // senderDomain is by what a service may be bound to senders.
@@ -147,7 +147,7 @@ func (r *round) settle(ctx context.Context, service string, outcomes []Outcome) 
 			o = outcomes[n]
 		}
 		r.queue.metrics.outcomes.WithLabelValues(service, o.Result.String()).Inc()
-		r.said[i] = &saying{service, o}
+		r.said[i] = saying{service, o}
 		switch {
 		case o.Result == Success, o.Result == Ambiguous && r.policy().Ambiguous == AssumeSent:
 			delivered = append(delivered, i)
@@ -212,7 +212,7 @@ func (r *round) putOff(ctx context.Context) bool {
 func (r *round) unfit(ctx context.Context, why error) {
 	seq := 0
 	for _, i := range r.open {
-		r.said[i] = &saying{"", Outcome{Result: Temporary, Enhanced: "4.3.5", Text: why.Error()}}
+		r.said[i] = saying{"", Outcome{Result: Temporary, Enhanced: "4.3.5", Text: why.Error()}}
 		r.queue.mu.Lock()
 		r.entry(i).seq++
 		r.queue.mu.Unlock()
@@ -233,7 +233,7 @@ func (r *round) unreadable(ctx context.Context, err error) {
 	}
 	q.options.Log.Error("content is not there", "message", m.id, "err", err)
 	for _, i := range r.open {
-		r.said[i] = &saying{"", Outcome{Result: BadMessage, Enhanced: "5.3.0", Text: "the content was lost"}}
+		r.said[i] = saying{"", Outcome{Result: BadMessage, Enhanced: "5.3.0", Text: "the content was lost"}}
 	}
 	if r.fail(ctx, r.open, false) {
 		q.putBack(m, 0)
@@ -242,7 +242,7 @@ func (r *round) unreadable(ctx context.Context, err error) {
 
 // deliver writes that a next hop took responsibility.
 func (r *round) deliver(ctx context.Context, recipients []int) bool {
-	if !r.write(ctx, recipients, Delivered, 0, func(s *saying) ([]byte, error) {
+	if !r.write(ctx, recipients, Delivered, 0, func(s saying) ([]byte, error) {
 		return Encode(DeliveredData{Service: s.service, Outcome: s.outcome})
 	}) {
 		return false
@@ -270,7 +270,7 @@ func (r *round) fail(ctx context.Context, recipients []int, expired bool) bool {
 		}
 		told = append(told, i)
 	}
-	written := r.write(ctx, told, Failed, 0, func(s *saying) ([]byte, error) {
+	written := r.write(ctx, told, Failed, 0, func(s saying) ([]byte, error) {
 		return Encode(FailedData{Service: s.service, Outcome: s.outcome, Expired: expired})
 	})
 	if expired {
@@ -286,9 +286,8 @@ func (r *round) notify(ctx context.Context, recipient int, action Action, expire
 		Entry: EntryID{r.message.id, recipient}, Action: action, Submission: r.s, Expired: expired,
 		Open: r.openContent,
 	}
-	if s := r.said[recipient]; s != nil {
-		n.Service, n.Outcome = s.service, s.outcome
-	}
+	said := r.said[recipient]
+	n.Service, n.Outcome = said.service, said.outcome
 	if tried := r.entry(recipient).tried; tried > 0 {
 		n.Attempted = time.Unix(int64(tried), 0).UTC()
 	}
@@ -297,16 +296,16 @@ func (r *round) notify(ctx context.Context, recipient int, action Action, expire
 
 // put writes when recipients are due again.
 func (r *round) put(ctx context.Context, recipients []int, next stamp) bool {
-	warned := r.message.warn == 0
+	warned := r.message.warned
 	next = min(next, r.message.expires())
-	return r.write(ctx, recipients, Deferred, next, func(s *saying) ([]byte, error) {
+	return r.write(ctx, recipients, Deferred, next, func(s saying) ([]byte, error) {
 		return Encode(DeferredData{Next: next.time(), Service: s.service, Outcome: s.outcome, Warned: warned})
 	})
 }
 
 // write writes one kind of event for recipients until it is written, and changes the
 // entries. It reports false where the queue ended before.
-func (r *round) write(ctx context.Context, recipients []int, kind Kind, next stamp, data func(*saying) ([]byte, error)) bool {
+func (r *round) write(ctx context.Context, recipients []int, kind Kind, next stamp, data func(saying) ([]byte, error)) bool {
 	if len(recipients) == 0 {
 		return true
 	}
@@ -329,8 +328,8 @@ func (r *round) write(ctx context.Context, recipients []int, kind Kind, next sta
 		r.queue.unreserve(r.message.segment, len(recipients))
 	}
 	for _, i := range recipients {
-		e, s := r.entry(i), r.said[i]
-		e.kind, e.due, e.said = kind, next, r.queue.saying(s.service, s.outcome)
+		e := r.entry(i)
+		e.kind, e.due, e.said = kind, next, r.queue.share(r.said[i])
 	}
 	r.queue.metrics.events.WithLabelValues(eventNames[kind]).Add(float64(len(recipients)))
 	return true
@@ -393,6 +392,7 @@ func (q *Queue) forget(m *message) {
 	q.waiting.remove(m)
 	delete(m.segment.messages, m.id)
 	delete(q.hints, m.id)
+	delete(q.untold, m.id)
 }
 
 // chore tells the sender that a message waits for long, or that its time is over.
@@ -404,8 +404,8 @@ func (q *Queue) chore(ctx context.Context, m *message) {
 			continue
 		}
 		r.open = append(r.open, i)
-		if r.said[i] = e.said; e.said == nil {
-			r.said[i] = &saying{"", Outcome{Result: Temporary, Enhanced: "4.4.0", Text: "no service has taken it"}}
+		if r.said[i] = e.said.unpack(); e.said == "" {
+			r.said[i] = saying{"", Outcome{Result: Temporary, Enhanced: "4.4.0", Text: "no service has taken it"}}
 		}
 	}
 	now := q.now()
@@ -424,19 +424,25 @@ func (q *Queue) chore(ctx context.Context, m *message) {
 // warn tells the sender of a delay, if it is time.
 func (q *Queue) warn(ctx context.Context, r *round, now stamp) {
 	m := r.message
-	if m.warn == 0 || now < stamp(m.warn)*1000 {
+	q.mu.Lock()
+	call := q.calls(m)
+	q.mu.Unlock()
+	if now < call {
 		return
 	}
-	again := uint32(0)
+	var failed error
 	for _, i := range r.open {
-		if err := r.notify(ctx, i, ActionDelayed, false); err != nil {
-			q.options.Log.Warn("sender not told of delay yet", "message", m.id, "err", err)
-			again = uint32(now.add(noticeRest) / 1000)
-		}
+		failed = errors.Join(failed, r.notify(ctx, i, ActionDelayed, false))
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	m.warn = again
+	m.warned = true
+	delete(q.untold, m.id)
+	if failed != nil && m.state != isGone {
+		q.options.Log.Warn("sender not told of delay yet", "message", m.id, "err", failed)
+		q.untold[m.id] = now.add(noticeRest)
+		m.warned = false
+	}
 }
 
 // A content is that of a message in an attempt. It is opened before the attempt begins,

@@ -107,7 +107,8 @@ type Queue struct {
 	chores   fifo // messages of whose delay or end the sender is to hear
 	pending  int  // entries that something is left to do for
 	hints    map[mailbox.MessageID]string
-	said     map[saying]*saying // shared by entries that came to the same
+	said     map[packedSaying]packedSaying // shared by entries that came to the same
+	untold   map[mailbox.MessageID]stamp   // when a sender is told of a delay who could not be
 	withdraw []withdrawal
 	unneeded []mailbox.MessageID // whose content is to be released
 
@@ -131,7 +132,7 @@ func New(o Options) (*Queue, error) {
 		options: o, started: o.Now(), free: o.Concurrency,
 		opening: make(chan struct{}, 1), kick: make(chan struct{}, 1),
 		segments: make(map[Segment]*segment), hints: make(map[mailbox.MessageID]string),
-		said: make(map[saying]*saying), ready: newLines(),
+		said: make(map[packedSaying]packedSaying), untold: make(map[mailbox.MessageID]stamp), ready: newLines(),
 	}
 	q.metrics = newMetrics(q)
 	if o.Registerer != nil {
@@ -286,10 +287,13 @@ func (q *Queue) line(m *message) {
 
 // calls is when the sender is to hear of a message that nobody takes.
 func (q *Queue) calls(m *message) stamp {
-	if m.warn == 0 {
-		return m.expires()
+	at := m.expires()
+	if again, failed := q.untold[m.id]; failed {
+		at = min(at, again)
+	} else if !m.warned {
+		at = min(at, stampOf(m.accepted().Add(q.options.Policies.of(m.class).Delay)))
 	}
-	return min(m.expires(), stamp(m.warn)*1000)
+	return at
 }
 
 // place puts a message that nobody works on where it belongs, to wake at a time at the

@@ -33,9 +33,9 @@ type line struct {
 	waiting fifo
 }
 
-// share is how many of a class are taken in turn: 8 to 4 to 1. Each class has a share,
+// shares are how many of a class are taken in turn: 8 to 4 to 1. Each class has a share,
 // so that none starves.
-var share = [3]int{High: 8, Normal: 4, Bulk: 1}
+var shares = [3]int{High: 8, Normal: 4, Bulk: 1}
 
 func newLines() lines {
 	var l lines
@@ -66,8 +66,8 @@ func (l *lines) take() (*message, *line) {
 		if len(l.classes[i].turn) == 0 {
 			continue
 		}
-		sum += share[i]
-		if l.credits[i] += share[i]; next < 0 || l.credits[i] > l.credits[next] {
+		sum += shares[i]
+		if l.credits[i] += shares[i]; next < 0 || l.credits[i] > l.credits[next] {
 			next = i
 		}
 	}

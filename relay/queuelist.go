@@ -148,9 +148,8 @@ func (q *Queue) queued(m *message, i int, s *Submission, now stamp) Queued {
 		Recipient: s.Recipients[i], Octets: s.Octets, Class: m.class, State: e.state(m, now),
 		Accepted: s.Accepted, Expires: s.Expires, Attempts: int(e.seq),
 	}
-	if e.said != nil {
-		listed.Service, listed.Outcome = e.said.service, e.said.outcome
-	}
+	said := e.said.unpack()
+	listed.Service, listed.Outcome = said.service, said.outcome
 	if listed.State == QueueDeferred || listed.State == QueueHeld {
 		listed.Next = e.due.time()
 	}
@@ -164,7 +163,7 @@ func (e *entry) state(m *message, now stamp) QueueState {
 		return QueueSending
 	case e.due <= now:
 		return QueueReady
-	case e.said != nil && e.said.outcome.Result == Ambiguous:
+	case e.said.result() == Ambiguous:
 		return QueueHeld
 	}
 	return QueueDeferred

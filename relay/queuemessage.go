@@ -15,9 +15,9 @@ type message struct {
 	entries []entry // by the number of the recipient
 	wake    stamp   // of the timer
 	index   int32   // among those that wait; -1: it is not
-	warn    uint32  // seconds since 1970, when the sender is to hear that it waits; 0: he has, or never
 	class   Class
 	state   state
+	warned  bool // the sender heard that it waits, or never will
 }
 
 // A state is where a message is.
@@ -32,14 +32,14 @@ const (
 
 // An entry is the way to one recipient.
 type entry struct {
-	due   stamp   // of the next attempt
-	said  *saying // what came of the last one; nil: there was none
-	tried uint32  // when that was, in seconds since 1970
-	seq   uint16  // of the last attempt
-	kind  Kind    // of the last event that counts; 0: none but Accepted
+	due   stamp        // of the next attempt
+	said  packedSaying // what came of the last one; empty: there was none
+	tried uint32       // when that was, in seconds since 1970
+	seq   uint16       // of the last attempt
+	kind  Kind         // of the last event that counts; 0: none but Accepted
 }
 
-// A saying is what a service said. Many entries share one.
+// A saying is what a service said.
 type saying struct {
 	service string
 	outcome Outcome
@@ -48,17 +48,18 @@ type saying struct {
 // mostSayings is how many are known as being shared. What is not costs more memory.
 const mostSayings = 1024
 
-// saying is the shared form of what was said. The caller holds the lock.
-func (q *Queue) saying(service string, o Outcome) *saying {
-	key := saying{service, o}
-	if known := q.said[key]; known != nil {
+// share is the form in which a saying is kept, one for all that are alike. The caller
+// holds the lock.
+func (q *Queue) share(s saying) packedSaying {
+	packed := packSaying(s)
+	if known, ok := q.said[packed]; ok {
 		return known
 	}
 	if len(q.said) >= mostSayings {
 		clear(q.said)
 	}
-	q.said[key] = &key
-	return &key
+	q.said[packed] = packed
+	return packed
 }
 
 // left reports whether something is left to do for an entry.
@@ -66,10 +67,10 @@ func (e *entry) left() bool { return !e.kind.Terminal() }
 
 // prefers is the service that may have an entry already, or none.
 func (e *entry) prefers(p *Policy) string {
-	if e.said == nil || p.Ambiguous == RetryAny || e.kind != Attempt && e.said.outcome.Result != Ambiguous {
+	if p.Ambiguous == RetryAny || e.said.result() != Ambiguous {
 		return ""
 	}
-	return e.said.service
+	return e.said.unpack().service
 }
 
 // expires is when the message expires.
@@ -123,12 +124,10 @@ func (m *message) group(now stamp, p *Policy, most int) []int {
 // newMessage is a message of a segment, which is due at once. It is in no list yet.
 func (q *Queue) newMessage(id mailbox.MessageID, in *segment, s *Submission) *message {
 	m := &message{id: id, segment: in, packed: pack(s), entries: make([]entry, len(s.Recipients)), index: -1, class: s.Class, state: isBusy}
-	if int(m.class) >= len(share) {
+	if int(m.class) >= len(shares) {
 		m.class = Normal
 	}
-	if delay := q.options.Policies.of(m.class).Delay; delay > 0 {
-		m.warn = uint32(m.accepted().Add(delay).Unix())
-	}
+	m.warned = q.options.Policies.of(m.class).Delay == 0
 	due := stampOf(m.accepted())
 	for i := range m.entries {
 		m.entries[i].due = due

@@ -2,6 +2,7 @@ package relay
 
 import (
 	"encoding/binary"
+	"strings"
 
 	"restante/mailbox"
 )
@@ -73,6 +74,45 @@ func unpack(packed string) *Submission {
 // packedExpires is when a packed submission expires.
 func packedExpires(packed string) stamp {
 	return stamp(binary.BigEndian.Uint64([]byte(packed[:8])))
+}
+
+// A packedSaying is a saying in little memory, or empty.
+type packedSaying string
+
+// mostSaid is how much of what was said is kept in memory, in octets; all of it is in
+// the journal.
+const mostSaid = 160
+
+func packSaying(s saying) packedSaying {
+	o := s.outcome
+	b := make([]byte, 0, 128)
+	b = append(b, byte(o.Result))
+	b = binary.AppendVarint(b, int64(o.Code))
+	b = packText(b, s.service)
+	b = packText(b, o.Enhanced)
+	b = packText(b, strings.ToValidUTF8(o.Text[:min(len(o.Text), mostSaid)], ""))
+	return packedSaying(b)
+}
+
+// result is what was said in short; of what is empty, Success.
+func (p packedSaying) result() Result {
+	if p == "" {
+		return Success
+	}
+	return Result(p[0])
+}
+
+// unpack is what was said, if anything was.
+func (p packedSaying) unpack() (s saying) {
+	if p == "" {
+		return s
+	}
+	u := unpacker{string(p)}
+	s.outcome.Result = Result(u.octet())
+	s.outcome.Code = int(u.varint())
+	s.service = u.text()
+	s.outcome.Enhanced, s.outcome.Text = u.text(), u.text()
+	return s
 }
 
 func packBools(bools ...bool) (bits uint64) {

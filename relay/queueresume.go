@@ -88,22 +88,20 @@ func (q *Queue) found(id mailbox.MessageID, in *segment, f FoldedMessage) *messa
 	last := now.add(p.Steps[len(p.Steps)-1] * 2) // by a clock that may have been wrong
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for i, state := range f.States {
+	for i, is := range f.States {
 		e := &m.entries[i]
-		e.seq = uint16(min(state.Seq, 1<<16-1))
-		switch e.kind = state.Kind; e.kind {
+		e.seq = uint16(min(is.Seq, 1<<16-1))
+		switch e.kind = is.Kind; e.kind {
 		case Accepted:
 			e.kind = 0
 		case Attempt:
-			e.due, e.tried = now.add(q.options.OpenHold), uint32(state.At.Unix())
-			e.said = q.saying(state.Service, openAttempt)
+			e.due, e.tried = now.add(q.options.OpenHold), uint32(is.At.Unix())
+			e.said = q.share(saying{is.Service, openAttempt})
 		case Deferred:
-			e.due, e.tried = min(stampOf(state.Next), last), uint32(state.At.Unix())
-			e.said = q.saying(state.Service, state.Outcome)
+			e.due, e.tried = min(stampOf(is.Next), last), uint32(is.At.Unix())
+			e.said = q.share(saying{is.Service, is.Outcome})
 		}
-		if state.Warned {
-			m.warn = 0
-		}
+		m.warned = m.warned || is.Warned
 	}
 	return m
 }

@@ -290,11 +290,8 @@ func (q *Queue) restate(m *message, recipient int) (Event, error) {
 	if !e.left() {
 		return q.event(m.id, recipient, e.kind, 0, []byte("{}")), nil // the old segment says more
 	}
-	d := DeferredData{Next: e.due.time(), Warned: m.warn == 0}
-	if e.said != nil {
-		d.Service, d.Outcome = e.said.service, e.said.outcome
-	}
-	data, err := Encode(d)
+	said := e.said.unpack()
+	data, err := Encode(DeferredData{Next: e.due.time(), Service: said.service, Outcome: said.outcome, Warned: m.warned})
 	return q.event(m.id, recipient, Deferred, int(e.seq), data), err
 }
 
