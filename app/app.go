@@ -23,6 +23,7 @@ import (
 	"restante/embedded"
 	"restante/mailbox"
 	"restante/pop3"
+	"restante/relay"
 	"restante/rest"
 	"restante/smtp"
 	"restante/temporary"
@@ -55,6 +56,7 @@ type App struct {
 	deliveries *mailbox.Deliveries
 	temporary  *temporary.Mailboxes
 	shown      mailbox.Maildrops // what users see of the maildrops
+	relay      *outgoing         // nil: mail for elsewhere is refused
 	hasher     *auth.Hasher
 	verifier   auth.Verifier
 
@@ -68,6 +70,7 @@ type store interface {
 	Contents() mailbox.Contents
 	Maildrops() mailbox.Maildrops
 	Addresses() mailbox.Addresses
+	Journal() relay.Journal
 	Ping(ctx context.Context) error
 	Close() error
 }
@@ -161,6 +164,9 @@ func (a *App) openStore() error {
 		return err
 	}
 	if err := a.newWebhook(announcements); err != nil {
+		return err
+	}
+	if err := a.newRelay(); err != nil {
 		return err
 	}
 	announcements.Start()
@@ -271,7 +277,7 @@ func (a *App) newServer(name string, tlsConfig *tls.Config, token string) (serve
 			Metrics:        a.registry,
 		}), nil
 	}
-	return smtp.New(smtp.Options{
+	o := smtp.Options{
 		Kind:           map[string]smtp.Kind{"mx": smtp.MX, "submission": smtp.Submission, "lmtp": smtp.LMTP}[name],
 		Hostname:       c.Hostname,
 		Router:         a.directory,
@@ -286,7 +292,11 @@ func (a *App) newServer(name string, tlsConfig *tls.Config, token string) (serve
 		CommandTimeout: c.SMTPIdle,
 		Log:            log,
 		Registerer:     prometheus.WrapRegistererWith(prometheus.Labels{"server": name}, a.registry),
-	}), nil
+	}
+	if a.relay != nil {
+		o.Submitter = submitter{a.relay.intake}
+	}
+	return smtp.New(o), nil
 }
 
 // Run serves until ctx ends or something fails for good, lets what is running
@@ -305,6 +315,11 @@ func (a *App) Run(ctx context.Context) error {
 				fail(fmt.Errorf("--%s: %w", p.flag, err))
 			}
 		})
+	}
+	sending, stopSending := context.WithCancel(context.WithoutCancel(ctx)) // outlives the servers
+	defer stopSending()
+	if a.relay != nil {
+		background.Go(func() { a.relay.run(sending) })
 	}
 	background.Go(func() { a.deliveries.Withdraw(ctx) })
 	background.Go(func() { a.temporary.Run(ctx) })
@@ -334,6 +349,7 @@ func (a *App) Run(ctx context.Context) error {
 	}
 	a.log.Info("stopping", "grace", a.config.Grace)
 	failure = errors.Join(failure, a.shutdown())
+	stopSending()
 	background.Wait()
 	return errors.Join(failure, a.close())
 }

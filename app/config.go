@@ -49,6 +49,8 @@ type Config struct {
 	WebhookURL    string `name:"webhook-url" group:"public" placeholder:"URL" help:"Where each new message is told of, by a signed POST (Standard Webhooks)."`
 	WebhookSecret string `group:"public" placeholder:"SECRET" help:"Key of the signatures: 24 to 64 octets in base64, perhaps after whsec_. Better in the environment or the configuration file."`
 
+	Relay RelayConfig `embed:"" group:"relay"`
+
 	Cassandra   SchemaConfig `embed:"" group:"cassandra"`
 	ApplySchema bool         `name:"cassandra-apply-schema" group:"cassandra" help:"Make what is missing of the keyspace and its tables, as schema apply does."`
 
@@ -146,6 +148,9 @@ func (c *Config) Validate() error {
 		return err
 	}
 	if err := c.validateWebhook(); err != nil {
+		return err
+	}
+	if err := c.Relay.validate(); err != nil {
 		return err
 	}
 	if c.POP3Idle < 10*time.Minute {

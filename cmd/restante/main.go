@@ -75,6 +75,7 @@ func run(ctx context.Context, std streams, args []string) (code int) {
 		kong.ExplicitGroups([]kong.Group{
 			{Key: "listen", Title: "Listeners (HOST:PORT, or off):"},
 			{Key: "public", Title: "Temporary addresses and texts:"},
+			{Key: "relay", Title: "Mail of users for elsewhere:"},
 			{Key: "cassandra", Title: "Apache Cassandra (--store cassandra):"},
 			{Key: "security", Title: "Security:"},
 			{Key: "limits", Title: "Limits:"},
