@@ -85,7 +85,7 @@ func (r *round) run(ctx context.Context, picked Picked) {
 		r.queue.putBack(r.message, 0)
 		return
 	}
-	written := true
+	written, others := true, true
 	for picked != nil && written {
 		r.tried = append(r.tried, picked.Name())
 		outcomes := picked.Send(ctx, Mail{
@@ -95,10 +95,10 @@ func (r *round) run(ctx context.Context, picked Picked) {
 		written = r.settle(ctx, picked.Name(), outcomes)
 		picked = nil
 		if written && len(r.open) > 0 {
-			picked = r.another(ctx)
+			picked, others = r.another(ctx)
 		}
 	}
-	if !written || !r.putOff(ctx) {
+	if !written || !r.putOff(ctx, others) {
 		return // the queue ends; who has the segment next finds an attempt that is open
 	}
 	r.queue.putBack(r.message, 0)
@@ -165,8 +165,9 @@ func (r *round) settle(ctx context.Context, service string, outcomes []Outcome) 
 	return r.deliver(ctx, delivered) && r.put(ctx, unsure, hold) && r.fail(ctx, failed, false)
 }
 
-// another picks the next service, or is nil where there is none in time.
-func (r *round) another(ctx context.Context) Picked {
+// another picks the next service, or is nil where there is none in time. It reports
+// whether others are left that may be asked another time.
+func (r *round) another(ctx context.Context) (next Picked, others bool) {
 	ctx, cancel := context.WithTimeout(ctx, roomTimeout)
 	defer cancel()
 	for len(r.tried) < servicesAtOnce && ctx.Err() == nil && r.queue.ours() {
@@ -176,25 +177,25 @@ func (r *round) another(ctx context.Context) Picked {
 		picked, err := r.queue.options.Pool.Pick(w)
 		switch {
 		case err == nil:
-			return picked
+			return picked, true
 		case !errors.Is(err, ErrBusy):
-			return nil
+			return nil, !errors.Is(err, ErrTried) && !errors.Is(err, ErrUnfit)
 		}
 		select {
 		case <-changed:
 		case <-ctx.Done():
 		}
 	}
-	return nil
+	return nil, true
 }
 
 // putOff defers those that are still open, but fails those whose content was refused at
-// the last.
-func (r *round) putOff(ctx context.Context) bool {
+// the last, unless others may take it.
+func (r *round) putOff(ctx context.Context, others bool) bool {
 	var later, refused []int
 	seq := 0
 	for _, i := range r.open {
-		if r.said[i].outcome.Result == BadMessage {
+		if r.said[i].outcome.Result == BadMessage && !others {
 			refused = append(refused, i)
 			continue
 		}

@@ -191,6 +191,23 @@ func TestAContentThatAllServicesRefuseFails(t *testing.T) {
 	}
 }
 
+func TestAContentThatOneServiceRefusesWaitsForAnother(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		r.pool.add("a").says(relay.BadMessage, "too large")
+		b := r.pool.add("b")
+		b.room, b.takes = 1, 2*time.Minute
+		r.submit("first")
+		synctest.Wait() // it has b
+		second := r.submit("barney")
+		time.Sleep(time.Minute)
+		r.wantEvents(second, "accepted attempt deferred")
+		time.Sleep(20 * time.Minute)
+		if got := r.notices.of(second); len(got) != 0 || !r.gone(second) {
+			t.Errorf("the sender heard %q; content gone: %v", got, r.gone(second))
+		}
+	})
+}
+
 func TestMailWaitsForAServiceWithoutAnAttempt(t *testing.T) {
 	bubble(t, func(t *testing.T, r *rig) {
 		a := r.pool.add("a")
