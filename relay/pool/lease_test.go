@@ -112,14 +112,12 @@ func TestABeatIsTakenByAProcessThatDoesNotKnowTheServiceYet(t *testing.T) {
 
 func TestAnOldBeatIsNoSignOfLife(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		store := pooltest.NewMemory()
-		on := func(node string) func(*pool.Options) {
-			return func(o *pool.Options) { o.Shared, o.Node = store, node }
-		}
-		here := newSite(t, on("here"))
-		here.register(agent("a")).forSeconds(5)
+		one, two, store := sharing(t)
+		a := one.register(agent("a"))
+		a.forSeconds(5)
+		a.at(two).forSeconds(5) // so that two processes say that they heard it
 		time.Sleep(time.Minute)
-		there := newSite(t, on("there"))
+		there := newSite(t, func(o *pool.Options) { o.Shared, o.Node = store, "late" })
 		for range 20 {
 			time.Sleep(300 * time.Millisecond)
 			synctest.Wait()
@@ -134,15 +132,22 @@ func TestAnOldBeatIsNoSignOfLife(t *testing.T) {
 func TestWhatOthersHeardIsBelievedWhileTheStoreIsAway(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		here, there, store := sharing(t)
+		time.Sleep(300 * time.Millisecond) // after the polls, which are each second
 		a := here.register(agent("a"))
 		a.forSeconds(5)
+		since := there.status("a").Since
 		store.Fail(errors.New("away"))
 		a.forSeconds(60)
 		there.is("a", pool.Up)
 		here.is("a", pool.Up) // it hears the beats itself
-		store.Fail(nil)
+		time.Sleep(600 * time.Millisecond)
+		store.Fail(nil) // and it is read before another beat is written
+		time.Sleep(400 * time.Millisecond)
 		a.forSeconds(3)
 		there.is("a", pool.Up)
+		if got := there.status("a").Since; got != since {
+			t.Error("it was not up all the time")
+		}
 		if took := leaves("a", time.Now(), there)[0]; took > 4500*time.Millisecond {
 			t.Errorf("out after %v once the store is back", took)
 		}
