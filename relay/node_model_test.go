@@ -179,6 +179,14 @@ func slow(w *world) relaytest.Fault {
 	return calm(w)
 }
 
+// tired: two in three do.
+func tired(w *world) relaytest.Fault {
+	if w.chance(0.67) {
+		return relaytest.Delay(w.within(100*time.Millisecond, 1900*time.Millisecond))
+	}
+	return calm(w)
+}
+
 // sick: three in ten take up to 20 s, which nobody waits for, and arrive late.
 func sick(w *world) relaytest.Fault {
 	if w.chance(0.3) {
@@ -360,6 +368,7 @@ func TestMailIsSentWhateverDies(t *testing.T) {
 		"the owner is killed while the store is slow":  {weather: slow, strike: killOwner, most: modelConcurrency},
 		"the owner is killed while the store is sick":  {weather: sick, strike: killOwner, most: 4 * modelConcurrency},
 		"all claim at once while the store is slow":    {weather: slow, strike: killOwner, times: atOnce, most: modelConcurrency},
+		"all claim at once while the store is tired":   {weather: tired, strike: killOwner, times: atOnce, most: modelConcurrency},
 		"all claim at once, and the owner only pauses": {weather: slow, strike: pauseOwner, times: atOnce, most: modelConcurrency},
 		"nobody is killed but the store is sick":       {weather: sick, strike: func(*world) {}, most: 4 * modelConcurrency},
 	} {
@@ -383,12 +392,12 @@ func TestMailIsSentWhateverDies(t *testing.T) {
 // What keeps mail from being sent many times is needed: without it the model notices.
 func TestTheModelNoticesWhatIsMissing(t *testing.T) {
 	for name, s := range map[string]scenario{
-		"nobody waits after a claim":                {weather: slow, strike: killOwner, times: relay.Times{Stagger: 1, Settle: 1}, most: modelConcurrency},
+		"nobody waits after a claim":                {weather: tired, strike: killOwner, times: relay.Times{Stagger: 1, Settle: 1}, most: modelConcurrency / 2},
 		"a lease lasts longer than it takes to die": {weather: calm, strike: func(w *world) { w.hosts[0].pause(30 * time.Second) }, times: relay.Times{Lease: 40 * time.Second}, most: modelConcurrency},
 		"nobody asks for the lease":                 {weather: calm, strike: pauseMinute, most: modelConcurrency / 2, mutant: (*relay.Node).IgnoreLease},
 	} {
 		t.Run(name, func(t *testing.T) {
-			for run := range 20 {
+			for run := range 100 {
 				if _, lost, twice := s.play(t, uint64(run)); lost > 0 || twice > s.most {
 					t.Logf("run %d: %d lost, %d arrived twice", run, lost, twice)
 					return
