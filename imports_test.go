@@ -35,7 +35,8 @@ var allowed = map[string][]string{
 	"relay/pool":       {"mailbox", "relay", "relay/schedule"},
 	"relay/provider":   {"mailbox", "relay", "internal/dotline"},
 	"relay/fake":       {"internal/dotline"},
-	"embedded":         {"mailbox", "relay"},
+	"relay/agent":      {"mailbox", "relay", "relay/pool", "smtp"},
+	"embedded":         {"mailbox", "relay", "relay/pool"},
 	"schema":           {"internal/cql"},
 	"web":              {},
 	"webhook":          {"mailbox"},
@@ -44,7 +45,7 @@ var allowed = map[string][]string{
 
 	"mailbox/mailboxtest":     {"mailbox"},
 	"relay/pool/pooltest":     {"mailbox", "relay/pool"},
-	"cassandra":               {"mailbox", "relay", "schema"},
+	"cassandra":               {"mailbox", "relay", "relay/pool", "schema"},
 	"cassandra/cassandratest": {},
 	// A load like those of perf, in here because of the driver.
 	"cassandra/bare": {"mailbox", "perf/letter", "perf/report", "perf/scenario"},

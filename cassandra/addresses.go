@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"hash/fnv"
 	"iter"
-	"strings"
 	"sync"
 	"time"
 
@@ -68,8 +67,7 @@ func shardOf(a mailbox.Address) int16 {
 // addresses are mailbox.Addresses.
 type addresses struct {
 	*session
-	mu   sync.Mutex
-	last writeTime // of this process
+	puts succession
 }
 
 func (a *addresses) Lookup(ctx context.Context, address mailbox.Address) (mailbox.Route, error) {
@@ -131,19 +129,9 @@ func (a *addresses) put(ctx context.Context, address mailbox.Address, r mailbox.
 	}); err != nil {
 		return err
 	}
-	at := a.after(old.at)
+	at := a.puts.after(a.options.Now(), old.at)
 	args := append(key, route(r), old.ttlFor(r, a.options.Now()))
 	return widely(func(ctx context.Context) error { return a.write(ctx, insertAddress, level, at, args...) })
-}
-
-// after is a write timestamp that is later than another and than all before it:
-// what is put last is what is found, even if the clock of this or another process
-// is off.
-func (a *addresses) after(seen writeTime) writeTime {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.last = max(writeTime(a.options.Now().UnixMicro()), a.last+1, seen+1)
-	return a.last
 }
 
 // An addressCell is what Cassandra knows of a route that is there already.
@@ -300,7 +288,7 @@ func (r route) MarshalUDT(field string, info gocql.TypeInfo) ([]byte, error) {
 	case "targets":
 		targets := make([]string, len(r.Targets))
 		for i, t := range r.Targets {
-			targets[i] = t.Local + "@" + t.Domain
+			targets[i] = plain(t)
 		}
 		return gocql.Marshal(info, targets)
 	case "secret":
@@ -338,8 +326,7 @@ func (r *route) UnmarshalUDT(field string, info gocql.TypeInfo, value []byte) (e
 		err = gocql.Unmarshal(info, value, &targets)
 		r.Targets = make([]mailbox.Address, len(targets))
 		for i, t := range targets {
-			at := strings.LastIndexByte(t, '@')
-			r.Targets[i] = mailbox.Address{Local: t[:max(at, 0)], Domain: t[at+1:]}
+			r.Targets[i] = parsePlain(t)
 		}
 	case "secret":
 		err = gocql.Unmarshal(info, value, &r.Secret)

@@ -50,18 +50,18 @@ func TestAnAddressIsRememberedAsLongAsItsLifeNumberMatters(t *testing.T) {
 func TestEachRouteOfAProcessIsWrittenLaterThanTheLast(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	a := &addresses{session: &session{options: Options{Now: func() time.Time { return now }}}}
-	first := a.after(0)
+	var puts succession
+	first := puts.after(now, 0)
 	if first != writeTime(now.UnixMicro()) {
 		t.Errorf("the first at %d, want now", first)
 	}
 	now = now.Add(-time.Hour) // the clock is set
-	second := a.after(0)
+	second := puts.after(now, 0)
 	if second <= first {
 		t.Errorf("%d, then %d", first, second)
 	}
 	ahead := second + 1e9 // written by a process whose clock is ahead
-	if third := a.after(ahead); third <= ahead {
+	if third := puts.after(now, ahead); third <= ahead {
 		t.Errorf("%d, after %d was seen", third, ahead)
 	}
 }

@@ -140,6 +140,15 @@ func (c *contents) put(ctx context.Context, content mailbox.Content, r io.Reader
 // ttl is a time to live in seconds. Zero would stand for ever.
 func ttl(d time.Duration) int { return max(int(d/time.Second), 1) }
 
+// lifetime is the time to live of what may be forgotten after so long, and not before:
+// in seconds; 0, for ever, where that is longer than anything may live.
+func lifetime(d time.Duration) int {
+	if d > maxLife {
+		return 0
+	}
+	return ttl(d + time.Second - 1)
+}
+
 // A put writes one content.
 type put struct {
 	contents  *contents

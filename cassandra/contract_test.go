@@ -7,6 +7,8 @@ import (
 	"restante/mailbox"
 	"restante/mailbox/mailboxtest"
 	"restante/relay"
+	"restante/relay/pool"
+	"restante/relay/pool/pooltest"
 	"restante/relay/relaytest"
 )
 
@@ -33,4 +35,14 @@ func TestJournal(t *testing.T) {
 func TestLanes(t *testing.T) {
 	t.Parallel()
 	relaytest.Lanes(t, func(t *testing.T) (a, b relay.Lanes) { return newStore(t).Lanes(), newStore(t).Lanes() })
+}
+
+func TestShared(t *testing.T) {
+	t.Parallel()
+	pooltest.Shared(t, func(t *testing.T) pool.Shared { return newStore(t).Shared() })
+}
+
+func TestSuppressions(t *testing.T) {
+	t.Parallel()
+	relaytest.Suppressions(t, func(t *testing.T) relay.Suppressions { return newStore(t).Suppressions() })
 }

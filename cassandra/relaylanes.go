@@ -38,11 +38,7 @@ func beatenAt(b relay.Beat) writeTime { return insertedAt(b.Lane) + writeTime(mi
 const maxBeats = 1 << 62
 
 func (l *relayLanes) Beat(ctx context.Context, b relay.Beat) error {
-	data := b.Data
-	if data == nil {
-		data = []byte{} // or that of the last beat would stay
-	}
-	if err := l.write(ctx, insertBeat, LocalQuorum, beatenAt(b), l.options.Datacenter, b.Lane, b.Node, int64(b.Seq), data); err != nil {
+	if err := l.write(ctx, insertBeat, LocalQuorum, beatenAt(b), l.options.Datacenter, b.Lane, b.Node, int64(b.Seq), notNil(b.Data)); err != nil {
 		return fmt.Errorf("cassandra: beat of lane %s: %w", b.Lane, err)
 	}
 	return nil

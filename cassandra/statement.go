@@ -3,6 +3,7 @@ package cassandra
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 
 	"github.com/gocql/gocql"
@@ -39,6 +40,28 @@ func insertedAt(id mailbox.MessageID) writeTime { return writeTime(id.Time().Uni
 // id is the newest: now, and later than the insert whatever the clocks say.
 func deletedAt(now time.Time, id mailbox.MessageID) writeTime {
 	return max(writeTime(now.UnixMicro()), insertedAt(id)+1)
+}
+
+// A succession is the write timestamps of one process for what it may write over: what
+// it writes last is what is found, even if its clock or that of another process is off.
+type succession struct {
+	mu   sync.Mutex
+	last writeTime
+}
+
+// after is a write timestamp that is later than another and than all before it.
+func (s *succession) after(now time.Time, seen writeTime) writeTime {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.last = max(writeTime(now.UnixMicro()), s.last+1, seen+1)
+	return s.last
+}
+
+// saw makes what follows later than a write timestamp.
+func (s *succession) saw(at writeTime) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.last = max(s.last, at)
 }
 
 var errNoWriteTime = errors.New("a write without a timestamp")

@@ -16,6 +16,7 @@ import (
 
 	"restante/mailbox"
 	"restante/relay"
+	"restante/relay/pool"
 	"restante/schema"
 )
 
@@ -84,10 +85,12 @@ func (o Options) port() (int, error) {
 
 // A Store is mail in one keyspace. It is safe for concurrent use.
 type Store struct {
-	session   *session
-	contents  *contents
-	maildrops *maildrops
-	addresses *addresses
+	session      *session
+	contents     *contents
+	maildrops    *maildrops
+	addresses    *addresses
+	shared       *shared
+	suppressions *suppressions
 }
 
 // Open connects to a cluster. It fails where waiting cannot help: options that
@@ -104,10 +107,12 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		return nil, fmt.Errorf("cassandra: %w", err)
 	}
 	s := &Store{
-		session:   session,
-		contents:  newContents(session),
-		maildrops: newMaildrops(session),
-		addresses: &addresses{session: session},
+		session:      session,
+		contents:     newContents(session),
+		maildrops:    newMaildrops(session),
+		addresses:    &addresses{session: session},
+		shared:       &shared{session: session},
+		suppressions: &suppressions{session: session},
 	}
 	if err := s.Ping(ctx); err != nil {
 		o.Log.Warn("store is not ready", "err", err)
@@ -129,6 +134,12 @@ func (s *Store) Journal() relay.Journal { return &journal{s.session} }
 
 // Lanes is where the processes that send mail see each other.
 func (s *Store) Lanes() relay.Lanes { return &relayLanes{s.session} }
+
+// Shared is where these processes share the services that carry mail.
+func (s *Store) Shared() pool.Shared { return s.shared }
+
+// Suppressions are recipients that do not exist.
+func (s *Store) Suppressions() relay.Suppressions { return s.suppressions }
 
 // Ping reports whether the store can read and write, and else what is missing.
 func (s *Store) Ping(ctx context.Context) error {

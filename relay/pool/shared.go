@@ -19,9 +19,10 @@ import (
 // its context, and fails with mailbox.ErrUnavailable where trying again may help.
 type Shared interface {
 	// Put writes a register. Of several with the same key the one with the highest
-	// version stays, in whatever order they arrive, and of the same version the one
-	// whose data is greater. When it returns nil the register is durable and found by
-	// Get and All. When it fails, it may arrive yet.
+	// version stays, in whatever order they arrive. Of the same version one stays, the
+	// same for all who read: of those that are kept for ever the one whose data is
+	// greater. When it returns nil the register is durable and found by Get and All. When
+	// it fails, it may arrive yet.
 	Put(ctx context.Context, r Register) error
 
 	// Get is the register with a key. It fails with mailbox.ErrNotFound.
