@@ -447,14 +447,14 @@ func (t *takeover) forget(ctx context.Context, s Segment) {
 	t.log.Info("adopted segment done", "lane", s.Lane, "segment", s.ID)
 }
 
-// errAlone: the store has no other data centre.
-var errAlone = errors.New("relay: one process has this store, and no other data centre")
+// ErrAlone is what adopting a data centre fails with where the store has no other.
+var ErrAlone = errors.New("relay: one process has this store, and no other data centre")
 
 // declareDead has all lanes of a data centre be adopted, whether they live or not. It
 // returns how many there are.
 func (t *takeover) declareDead(ctx context.Context, datacenter string) (int, error) {
 	if t.lanes == nil {
-		return 0, errAlone
+		return 0, ErrAlone
 	}
 	lanes, err := t.journal.Lanes(ctx, datacenter)
 	if err != nil {

@@ -28,6 +28,7 @@ type AdminOptions struct {
 	Log        *slog.Logger
 	Registerer prometheus.Registerer // nil means no metrics
 	Version    string                // of the program, for the description
+	Relay      *RelayOptions         // nil: no mail leaves, and there is nothing to steer
 
 	// Pages are documents by their paths, which everybody may read without the token.
 	// They have to hold nothing of the server: what they show, their scripts ask for.
@@ -46,11 +47,13 @@ const (
 type admin struct {
 	AdminOptions
 	ready readiness
+	wrong *rates // tokens of services that are, by network
 }
 
 // Admin is the interface of operators. Everything needs the token as a bearer
-// token (RFC 6750), except /healthz, /readyz and the pages. It panics where the
-// token is empty, since that would let everybody in.
+// token (RFC 6750), except /healthz, /readyz, the pages, and what services that mail
+// leaves through do with tokens of their own. It panics where the token is empty, since
+// that would let everybody in.
 //
 // The handler bounds what it reads and the time of each write; the http.Server
 // around it has to bound the time of a request's header.
@@ -64,7 +67,7 @@ func Admin(o AdminOptions) http.Handler {
 	if o.Gatherer == nil {
 		o.Gatherer = prometheus.Gatherers{}
 	}
-	a := &admin{AdminOptions: o, ready: readiness{ask: o.Ready, log: o.Log}}
+	a := &admin{AdminOptions: o, ready: readiness{ask: o.Ready, log: o.Log}, wrong: newRates(wrongTokens)}
 
 	mux := http.NewServeMux()
 	api := &api{API: humago.New(mux, describe(o.Version)), log: o.Log, errors: []int{http.StatusUnauthorized, http.StatusServiceUnavailable}}
@@ -72,6 +75,11 @@ func Admin(o AdminOptions) http.Handler {
 	a.accounts(api)
 	a.aliases(api)
 	a.imports(api)
+	var agents map[string]bool
+	if o.Relay != nil {
+		a.relay(api)
+		agents = agentsMay
+	}
 	health(api, &a.ready)
 	metrics := promhttp.HandlerFor(o.Gatherer, promhttp.HandlerOpts{
 		ErrorLog:      slog.NewLogLogger(o.Log.Handler(), slog.LevelError),
@@ -89,7 +97,7 @@ func Admin(o AdminOptions) http.Handler {
 	}
 	return &door{
 		mux:   mux,
-		guard: tokenGuard(o.Token, open...),
+		guard: a.guard(mux, agents, open),
 		log:   o.Log,
 		count: counter(o.Registerer),
 		limit: func(pattern string) int64 {
@@ -104,7 +112,7 @@ func Admin(o AdminOptions) http.Handler {
 // describe is what the description says apart from the operations.
 func describe(version string) huma.Config {
 	c := apiConfig("Restante administration", version)
-	c.Info.Description = "Accounts and aliases of a Restante server, for its operators."
+	c.Info.Description = "Accounts and aliases of a Restante server, and how mail leaves it, for its operators."
 	c.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
 		"token": {Type: "http", Scheme: "bearer", Description: "The admin token; the server keeps it in the file admin-token of its data directory."},
 	}

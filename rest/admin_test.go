@@ -162,7 +162,9 @@ func wantProblem(t *testing.T, w *httptest.ResponseRecorder, status int, kind st
 }
 
 func TestTheDescriptionIsTheGoldenFile(t *testing.T) {
-	wantGolden(t, newHandler().answerTo("GET", "/openapi.json", ""), "testdata/admin.openapi.json")
+	inDepot(t, func(t *testing.T, d *depot) {
+		wantGolden(t, d.answerTo("GET", "/openapi.json", ""), "testdata/admin.openapi.json")
+	})
 }
 
 // wantGolden compares a description with the file that holds it.

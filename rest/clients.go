@@ -63,11 +63,17 @@ func (p *public) guard(w http.ResponseWriter, r *http.Request) (*http.Request, *
 		w.Header().Set("WWW-Authenticate", `Bearer realm="restante"`) // RFC 6750, section 3
 		return r, problem(http.StatusUnauthorized, "key-unknown", "there is no such API key")
 	default:
-		if from, err := netip.ParseAddrPort(r.RemoteAddr); err == nil && !from.Addr().Unmap().IsLoopback() {
-			c.network = network.Subscriber(from.Addr())
-		}
+		c = clientAt(r)
 	}
 	return r.WithContext(context.WithValue(r.Context(), visitKey{}, &visit{client: c, method: r.Method})), nil
+}
+
+// clientAt is the network that a request comes from. Loopback is not limited.
+func clientAt(r *http.Request) (c client) {
+	if from, err := netip.ParseAddrPort(r.RemoteAddr); err == nil && !from.Addr().Unmap().IsLoopback() {
+		c.network = network.Subscriber(from.Addr())
+	}
+	return c
 }
 
 // A keyring knows API keys by their digests.
@@ -124,6 +130,18 @@ func (r *rates) take(c client) (wait time.Duration) {
 		reservation.Cancel()
 	}
 	return wait
+}
+
+// wait is how long a client has to wait until it may do it again, or 0. It uses nothing.
+func (r *rates) wait(c client) time.Duration {
+	if !c.limited() {
+		return 0
+	}
+	limiter := r.of(c)
+	if tokens := limiter.Tokens(); tokens < 1 {
+		return time.Duration((1 - tokens) / float64(limiter.Limit()) * float64(time.Second))
+	}
+	return 0
 }
 
 func (r *rates) of(c client) *rate.Limiter {

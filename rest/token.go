@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"context"
 	"crypto/sha256"
 	"crypto/subtle"
 	"net/http"
@@ -10,18 +11,47 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 )
 
-// tokenGuard lets in who has the token, and everybody under the open paths.
-func tokenGuard(token string, open ...string) guard {
-	want := digest(token)
+// adminRealm is what those are told who have no token (RFC 6750, section 3).
+const adminRealm = `Bearer realm="restante admin"`
+
+// A caller is who asks something of the admin interface.
+type caller struct {
+	token string
+	admin bool
+	from  client
+}
+
+type callerKey struct{}
+
+// callerOf is who sent the request of a context.
+func callerOf(ctx context.Context) caller {
+	c, _ := ctx.Value(callerKey{}).(caller)
+	return c
+}
+
+// guard lets in who has the token, and everybody under the open paths. Operations of
+// agents look at tokens themselves, so they let in who has any, unless too many wrong
+// ones came from there.
+func (a *admin) guard(mux *http.ServeMux, agents map[string]bool, open []string) guard {
+	want := digest(a.Token)
 	return func(w http.ResponseWriter, r *http.Request) (*http.Request, *huma.ErrorModel) {
 		if slices.Contains(open, r.URL.Path) {
 			return r, nil
 		}
-		if given, ok := bearer(r); !ok || !want.of(given) {
-			w.Header().Set("WWW-Authenticate", `Bearer realm="restante admin"`) // RFC 6750, section 3
-			return r, problem(http.StatusUnauthorized, "token-required", "the admin token is missing or wrong")
+		given, ok := bearer(r)
+		who := caller{token: given, admin: ok && want.of(given), from: clientAt(r)}
+		if !who.admin {
+			_, pattern := mux.Handler(r)
+			if !ok || given == "" || !agents[pattern] || !isClean(r.URL.EscapedPath()) {
+				w.Header().Set("WWW-Authenticate", adminRealm)
+				return r, problem(http.StatusUnauthorized, "token-required", "the admin token is missing or wrong")
+			}
+			if wait := a.wrong.wait(who.from); wait > 0 {
+				w.Header().Set("Retry-After", retryAfter(wait))
+				return r, problem(http.StatusTooManyRequests, "too-many-tokens", "too many wrong tokens came from there, try again later")
+			}
 		}
-		return r, nil
+		return r.WithContext(context.WithValue(r.Context(), callerKey{}, who)), nil
 	}
 }
 
