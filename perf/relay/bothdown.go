@@ -1,0 +1,97 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"time"
+
+	"restante/perf/scenario"
+)
+
+// bothDown is the trial of a time without services.
+type bothDown struct {
+	settings `embed:""`
+
+	Rate   float64       `default:"50" help:"Mails a second."`
+	Octets int           `default:"2048" help:"Octets of a body."`
+	Before time.Duration `default:"10s" help:"How long both are up at first."`
+	Dead   time.Duration `default:"60s" help:"How long both are away."`
+	After  time.Duration `default:"20s" help:"How long both are up then."`
+	Retry  bool          `help:"In the end, try at once what is held because nobody knows whether it arrived."`
+}
+
+func (b *bothDown) Run(ctx context.Context, out io.Writer) error {
+	return b.play(ctx, out, plan{agents: true, wide: true}, b.trial)
+}
+
+func (b *bothDown) trial(ctx context.Context, s *stage) (*verdict, error) {
+	l := newLedger(rand.Uint64())
+	v := &verdict{name: fmt.Sprintf("both down for %v, %s mails/s", b.Dead, number(b.Rate))}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	submitted := make(chan error, 1)
+	began := time.Now()
+	go func() {
+		t := traffic{nodes: s.nodes, ledger: l, rate: b.Rate, octets: b.Octets}
+		submitted <- t.run(ctx, b.Before+b.Dead+b.After, 0)
+	}()
+	defer func() { <-submitted }()
+	if !scenario.Pause(ctx, b.Before) {
+		return nil, ctx.Err()
+	}
+	killed, err := s.kill(s.agents...)
+	if err != nil {
+		return nil, err
+	}
+	s.say("both are killed")
+	// Until then mail may be tried in vain.
+	if err := s.await(ctx, "both services are down on every node", func() (bool, error) { return s.all(ctx, "down") }); err != nil {
+		return nil, err
+	}
+	known := time.Now()
+	if !scenario.Pause(ctx, time.Until(killed.Add(b.Dead))) {
+		return nil, ctx.Err()
+	}
+	waiting, burned, most := 0, 0, 0
+	for _, n := range s.nodes {
+		entries, err := n.queue(ctx)
+		if err != nil {
+			return nil, err
+		}
+		for _, e := range entries {
+			waiting++
+			most = max(most, e.Attempts)
+			if e.Accepted.After(known) && e.Attempts > 0 {
+				burned++
+			}
+		}
+	}
+	started := time.Now()
+	for _, a := range s.agents {
+		if err := s.start(a); err != nil {
+			return nil, err
+		}
+	}
+	s.say("both are started; %d mails wait", waiting)
+	err = <-submitted
+	submitted <- nil // for the deferred one
+	if err != nil {
+		s.say("some mail was not taken: %v", err)
+	}
+	if err := s.drained(ctx, l, heldAtMost, b.Retry, s.nodes...); err != nil {
+		s.say("%v; missing: %q", err, l.missing())
+	}
+	v.arrived(l)
+	v.copies(l, 2*atATime*len(s.nodes))
+	v.atLeast("mails that waited when the services came back", float64(waiting), 0.8*b.Rate*b.Dead.Seconds())
+	v.exactly("mails accepted without a service that were tried", burned, 0)
+	v.atMost("attempts of a mail that was under way when they died", float64(most), 1)
+	v.told("s until both were known to be down", known.Sub(killed).Seconds())
+	v.part("while both are up", l, window{began, killed})
+	v.part("while both are down", l, window{known, started})
+	last := l.lastArrival()
+	v.told("s from the return to the last arrival", last.Sub(started).Seconds())
+	return v, nil
+}
