@@ -24,10 +24,8 @@ import (
 	"restante/mailbox"
 	"restante/pop3"
 	"restante/relay"
-	"restante/rest"
 	"restante/smtp"
 	"restante/temporary"
-	"restante/web"
 )
 
 // Options is what New needs beside the configuration.
@@ -246,19 +244,7 @@ func (a *App) newServer(name string, tlsConfig *tls.Config, token string) (serve
 	case "public":
 		return a.newPublic(tlsConfig, log)
 	case "admin":
-		return newHTTP(rest.Admin(rest.AdminOptions{
-			Directory:  a.directory,
-			Maildrops:  a.store.Maildrops(),
-			Deliveries: a.deliveries,
-			Hasher:     a.hasher,
-			Token:      token,
-			Gatherer:   a.registry,
-			Registerer: a.registry,
-			Ready:      a.store.Ping,
-			Pages:      web.Status(),
-			Version:    a.version,
-			Log:        log,
-		}), tlsConfig, log), nil
+		return a.newAdmin(tlsConfig, token, log), nil
 	case "pop3":
 		return pop3.New(pop3.Options{
 			Backend: pop3.NewBackend(pop3.BackendOptions{
