@@ -40,7 +40,7 @@ var allowed = map[string][]string{
 	"schema":           {"internal/cql"},
 	"web":              {},
 	"webhook":          {"mailbox"},
-	"app":              {"mailbox", "auth", "relay", "relay/pool", "relay/provider", "relay/schedule", "pop3", "smtp", "rest", "temporary", "textman", "web", "webhook", "embedded", "cassandra", "schema", "internal/network"},
+	"app":              {"mailbox", "auth", "relay", "relay/agent", "relay/fake", "relay/pool", "relay/provider", "relay/schedule", "pop3", "smtp", "rest", "temporary", "textman", "web", "webhook", "embedded", "cassandra", "schema", "internal/network"},
 	"cmd/restante":     {"app", "rest"},
 
 	"mailbox/mailboxtest":     {"mailbox"},

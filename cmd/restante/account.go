@@ -45,19 +45,7 @@ func (c *accountCommand) client() (*rest.Client, error) {
 			return nil, err
 		}
 	}
-	return &rest.Client{Base: adminBase(c.Admin), Token: token}, nil
-}
-
-// adminBase is the URL of an admin listener: it has TLS unless only its own
-// machine can reach it.
-func adminBase(addr string) string {
-	if strings.Contains(addr, "://") {
-		return addr
-	}
-	if app.IsLoopback(addr) {
-		return "http://" + addr
-	}
-	return "https://" + addr
+	return &rest.Client{Base: app.AdminURL(c.Admin), Token: token}, nil
 }
 
 // newPassword is how a password is given.

@@ -27,6 +27,8 @@ type program struct {
 
 	Serve      serveCommand      `cmd:"" help:"Receive mail and hand it out. Each flag is also a key of the configuration file, and an environment variable: --pop3-idle is RESTANTE_POP3_IDLE."`
 	Account    accountCommand    `cmd:"" help:"Make, change, list and remove accounts of a running server."`
+	RelayAgent relayAgentCommand `cmd:"" help:"Be a sending service: take mail from servers and hand it to a smarthost or a maker of mail services."`
+	RelayFake  relayFakeCommand  `cmd:"" help:"Play a smarthost or a maker of mail services that fails on command, to rehearse failures."`
 	Schema     schemaCommand     `cmd:"" help:"Make the tables in Apache Cassandra that serve --store cassandra needs."`
 	Sweep      sweepCommand      `cmd:"" help:"Delete what nobody can reach in Apache Cassandra: what half-finished work left behind. Servers do so daily."`
 	Repair     repairCommand     `cmd:"" help:"Compare listings and contents in Apache Cassandra, after a disaster."`

@@ -3,16 +3,13 @@ package main
 import (
 	"context"
 	"fmt"
-	"log/slog"
 
 	"restante/app"
 )
 
 type serveCommand struct {
 	app.Config
-
-	LogLevel  slog.Level `default:"info" placeholder:"LEVEL" help:"debug, info, warn or error."`
-	LogFormat string     `default:"text" enum:"text,json" help:"text or json."`
+	logFlags `embed:""`
 }
 
 // Run serves until a signal or a failure of the store.
@@ -20,12 +17,7 @@ func (c *serveCommand) Run(ctx context.Context, std streams) error {
 	if err := c.Validate(); err != nil {
 		return usageError{err}
 	}
-	handlerOptions := &slog.HandlerOptions{Level: c.LogLevel}
-	var handler slog.Handler = slog.NewTextHandler(std.err, handlerOptions)
-	if c.LogFormat == "json" {
-		handler = slog.NewJSONHandler(std.err, handlerOptions)
-	}
-	a, err := app.New(app.Options{Config: c.Config, Version: version(), Log: slog.New(handler), Out: std.out})
+	a, err := app.New(app.Options{Config: c.Config, Version: version(), Log: c.logger(std.err), Out: std.out})
 	if err != nil {
 		return err
 	}
