@@ -7,6 +7,10 @@ import (
 
 	"restante/mailbox"
 	"restante/mailbox/mailboxtest"
+	"restante/relay"
+	"restante/relay/pool"
+	"restante/relay/pool/pooltest"
+	"restante/relay/relaytest"
 )
 
 // openStore opens a store that is closed with the test. What the options leave
@@ -48,6 +52,14 @@ func TestMaildropsFromDisk(t *testing.T) {
 
 func TestAddresses(t *testing.T) {
 	mailboxtest.Addresses(t, func(t *testing.T) mailbox.Addresses { return openStore(t, Options{}).Addresses() })
+}
+
+func TestShared(t *testing.T) {
+	pooltest.Shared(t, func(t *testing.T) pool.Shared { return openStore(t, Options{}).Shared() })
+}
+
+func TestSuppressions(t *testing.T) {
+	relaytest.Suppressions(t, func(t *testing.T) relay.Suppressions { return openStore(t, Options{}).Suppressions() })
 }
 
 func TestModel(t *testing.T) {

@@ -43,7 +43,8 @@ func (s *Store) expire(ctx context.Context, every time.Duration) {
 	}
 }
 
-// sweepExpired removes the lines and the contents that expired, and forgets addresses.
+// sweepExpired removes the lines and the contents that expired, and forgets addresses
+// and what else has an end.
 //
 // It leaves no record of a removal as others do: what is listed late will have expired
 // too. So nothing need be durable before it is done, and an expiry that a crash undoes
@@ -77,6 +78,16 @@ func (s *Store) expireKeys(ctx context.Context, keys [][]byte, now time.Time, st
 		e, err := decodeExpiry(key)
 		if err != nil {
 			return err
+		}
+		if e.kind == expiryPerishable {
+			forgotten, err := s.perishables.forget(ctx, []byte(e.key), key, now)
+			if err != nil {
+				return err
+			}
+			if forgotten {
+				stats.Ended++
+			}
+			continue
 		}
 		if e.kind != expiryAddress {
 			round.due = append(round.due, e)

@@ -26,6 +26,9 @@ import (
 //	e  time c id                 -                        when a content expires
 //	e  time a domain NUL local-part  -                    when an address is forgotten
 //	e  time h drop               -                        when the head of a temporary maildrop may be
+//	e  time x key                -                        when one of the next two ends
+//	g  register                  version, data            what services of outbound mail share
+//	x  account recipient         suppression              a recipient of outbound mail that does not exist
 //	s  lane segment              -                        a segment of the journal of outbound mail that is open
 //	j  lane segment id recipient kind attempt# writer  event    what happened to outbound mail
 //
@@ -33,18 +36,21 @@ import (
 // drop has 16 octets; numbers are big-endian: part# and generation and day and
 // attempt# and recipient 4 octets, time 8. A day is half of one: removals go out in
 // blocks of 12 hours. A lane, a segment and a writer are ids too. A recipient counts from
-// 1, and 0 is the message as a whole.
+// 1, and 0 is the message as a whole. Account and recipient are the local-part and the
+// domain of an address, each after its length but the last.
 const (
-	prefixAddress = 'a'
-	prefixContent = 'c'
-	prefixPart    = 'p'
-	prefixWatch   = 'w'
-	prefixHead    = 'h'
-	prefixRow     = 'm'
-	prefixRemoval = 'r'
-	prefixExpiry  = 'e'
-	prefixSegment = 's'
-	prefixEvent   = 'j'
+	prefixAddress    = 'a'
+	prefixContent    = 'c'
+	prefixPart       = 'p'
+	prefixWatch      = 'w'
+	prefixHead       = 'h'
+	prefixRow        = 'm'
+	prefixRemoval    = 'r'
+	prefixExpiry     = 'e'
+	prefixShared     = 'g'
+	prefixSuppressed = 'x'
+	prefixSegment    = 's'
+	prefixEvent      = 'j'
 )
 
 // errCorrupt is the cause where a stored value is not what was written.
@@ -124,10 +130,11 @@ func decodeRemoval(key []byte) (drop mailbox.MaildropID, id mailbox.MessageID, e
 
 // The kinds of what expires.
 const (
-	expiryRow     = 'm'
-	expiryContent = 'c'
-	expiryAddress = 'a'
-	expiryHead    = 'h'
+	expiryRow        = 'm'
+	expiryContent    = 'c'
+	expiryAddress    = 'a'
+	expiryHead       = 'h'
+	expiryPerishable = 'x'
 )
 
 // expiryTime is the part of a key of expiry that orders it: whole seconds,
@@ -162,12 +169,17 @@ func headExpiryKey(at time.Time, drop mailbox.MaildropID) []byte {
 	return append(append(expiryPrefix(expiryTime(at)), expiryHead), drop[:]...)
 }
 
+func perishableExpiryKey(ends time.Time, key []byte) []byte {
+	return append(append(expiryPrefix(expiryTime(ends)), expiryPerishable), key...)
+}
+
 // An expiry is a key of expiry, read back. What a kind has nothing of is zero.
 type expiry struct {
 	kind    byte
 	drop    mailbox.MaildropID
 	id      mailbox.MessageID
 	address mailbox.Address
+	key     string // of a row that may end
 }
 
 func decodeExpiry(key []byte) (e expiry, err error) {
@@ -178,6 +190,8 @@ func decodeExpiry(key []byte) (e expiry, err error) {
 		return expiry{kind: expiryContent, id: decodeID(key[10:])}, nil
 	case len(key) == 26 && key[9] == expiryHead:
 		return expiry{kind: expiryHead, drop: mailbox.MaildropID(key[10:])}, nil
+	case len(key) > 10 && key[9] == expiryPerishable:
+		return expiry{kind: expiryPerishable, key: string(key[10:])}, nil
 	case len(key) > 10 && key[9] == expiryAddress:
 		a, err := decodeAddress(key[9:])
 		return expiry{kind: expiryAddress, address: a}, err
@@ -199,6 +213,27 @@ func decodeAddress(key []byte) (mailbox.Address, error) {
 		return mailbox.Address{}, fmt.Errorf("address key of %d octets: %w", len(key), errCorrupt)
 	}
 	return mailbox.Address{Local: string(local), Domain: string(domain)}, nil
+}
+
+func sharedKey(register string) []byte { return append([]byte{prefixShared}, register...) }
+
+// suppressedPrefix is what the keys of an account's list begin with.
+func suppressedPrefix(account mailbox.Address) []byte {
+	key := append(make([]byte, 0, 128), prefixSuppressed)
+	return appendString(appendString(key, account.Local), account.Domain)
+}
+
+func suppressedKey(account, recipient mailbox.Address) []byte {
+	return append(appendString(suppressedPrefix(account), recipient.Local), recipient.Domain...)
+}
+
+// decodeSuppressed is the recipient of a key that suppressedKey made.
+func decodeSuppressed(key []byte) (recipient mailbox.Address, err error) {
+	d := decoder{rest: key[1:]}
+	_, _ = d.string(), d.string()
+	recipient.Local = d.string()
+	recipient.Domain = string(d.octets(len(d.rest)))
+	return recipient, d.end("key of a suppressed recipient")
 }
 
 func segmentKey(s relay.Segment) []byte {

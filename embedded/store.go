@@ -1,6 +1,6 @@
 // Package embedded keeps the mail of one machine in one directory: the seams of
-// package mailbox and the journal of package relay on Pebble, a log-structured merge
-// tree in the same process.
+// package mailbox and of package relay on Pebble, a log-structured merge tree in the
+// same process.
 //
 // Everything written goes to one write-ahead log, in order. What a store
 // acknowledges is therefore durable once the last of its writes is, and Contents
@@ -25,6 +25,7 @@ import (
 
 	"restante/mailbox"
 	"restante/relay"
+	"restante/relay/pool"
 )
 
 // Options say where the store is and what it may use.
@@ -55,26 +56,29 @@ const (
 
 // A Store is an open directory. It is safe for concurrent use.
 type Store struct {
-	db         *pebble.DB
-	lock       *pebble.Lock
-	guard      *guard
-	room       *room
-	stall      stall
-	patience   patience
-	gate       chan struct{} // a place for each writer between its first and last call of Pebble
-	log        *slog.Logger
-	now        func() time.Time
-	metrics    *metrics
-	registerer prometheus.Registerer // may be nil
-	newcomers  *newcomers
-	contents   *contents
-	maildrops  *maildrops
-	addresses  *addresses
-	journal    *journal
-	failed     chan error
-	watcher    sync.WaitGroup // waits for the end of the guard
-	sweeper    sync.WaitGroup // removes what expired
-	endSweeper context.CancelFunc
+	db           *pebble.DB
+	lock         *pebble.Lock
+	guard        *guard
+	room         *room
+	stall        stall
+	patience     patience
+	gate         chan struct{} // a place for each writer between its first and last call of Pebble
+	log          *slog.Logger
+	now          func() time.Time
+	metrics      *metrics
+	registerer   prometheus.Registerer // may be nil
+	newcomers    *newcomers
+	contents     *contents
+	maildrops    *maildrops
+	addresses    *addresses
+	journal      *journal
+	perishables  *perishables
+	shared       *shared
+	suppressions *suppressions
+	failed       chan error
+	watcher      sync.WaitGroup // waits for the end of the guard
+	sweeper      sync.WaitGroup // removes what expired
+	endSweeper   context.CancelFunc
 
 	life   sync.RWMutex // held for reading by every call of Pebble
 	closed chan struct{}
@@ -154,6 +158,9 @@ func open(o Options, lock *pebble.Lock) (_ *Store, err error) {
 	s.newcomers = newNewcomers(opened.Next(), latest)
 	s.addresses = newAddresses(s)
 	s.journal = &journal{s}
+	s.perishables = newPerishables(s)
+	s.shared = newShared(s)
+	s.suppressions = &suppressions{s}
 	if s.maildrops, err = newMaildrops(s, o.CachedMessages); err != nil {
 		return nil, err
 	}
@@ -190,6 +197,12 @@ func (s *Store) Addresses() mailbox.Addresses { return s.addresses }
 
 // Journal is where it stands what became of outbound mail.
 func (s *Store) Journal() relay.Journal { return s.journal }
+
+// Shared is where the services that carry outbound mail are remembered.
+func (s *Store) Shared() pool.Shared { return s.shared }
+
+// Suppressions are recipients that do not exist.
+func (s *Store) Suppressions() relay.Suppressions { return s.suppressions }
 
 // Failed receives the cause when the store could not write to its log or its
 // manifest. From then on every call that writes fails with

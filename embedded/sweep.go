@@ -17,6 +17,7 @@ type SweepStats struct {
 	Unreleased  int // contents that a maildrop had removed and not released
 	Expired     int // lines of listings, and contents, whose time was over
 	Forgotten   int // temporary addresses that ended long ago
+	Ended       int // services that were removed, and recipients that may be tried again
 	Segments    int // pieces of the journal of outbound mail that nobody closed
 	Days        int // half days of removals that were forgotten
 }

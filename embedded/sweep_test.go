@@ -42,7 +42,7 @@ func keys(t *testing.T, s *Store, prefix byte) (n int) {
 
 // allKeys are how many keys there are.
 func allKeys(t *testing.T, s *Store) (n int) {
-	for _, prefix := range []byte("acpwhmresj") {
+	for _, prefix := range []byte("acpwhmregxsj") {
 		n += keys(t, s, prefix)
 	}
 	return n

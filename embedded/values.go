@@ -21,6 +21,8 @@ const (
 	routeForm   = 1
 	eventForm   = 1
 
+	perishableForm = 1
+
 	// forgottenForm is a route with the time at which the address is forgotten.
 	forgottenForm = 2
 )

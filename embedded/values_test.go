@@ -12,6 +12,8 @@ import (
 	"pgregory.net/rapid"
 
 	"restante/mailbox"
+	"restante/relay"
+	"restante/relay/pool"
 )
 
 // A readerFunc is a function that reads.
@@ -52,6 +54,9 @@ func TestKeysComeBack(t *testing.T) {
 	}
 	if e, err := decodeExpiry(headExpiryKey(now, drop)); err != nil || e != (expiry{kind: expiryHead, drop: drop}) {
 		t.Errorf("expiry of a head: %v %v", e, err)
+	}
+	if e, err := decodeExpiry(perishableExpiryKey(now, sharedKey("service/a"))); err != nil || e != (expiry{kind: expiryPerishable, key: "gservice/a"}) {
+		t.Errorf("expiry of a row that may end: %v %v", e, err)
 	}
 	a := mailbox.Address{Local: "a b\xff", Domain: "example.org"}
 	if e, err := decodeExpiry(addressExpiryKey(now, a)); err != nil || e != (expiry{kind: expiryAddress, address: a}) {
@@ -105,6 +110,26 @@ func FuzzRoute(f *testing.F) {
 	}, func(b []byte, r row) []byte { return appendForgotten(b, r.route, r.forget) })
 }
 
+func FuzzRegister(f *testing.F) {
+	f.Add(appendRegister(nil, pool.Register{Version: 7, Data: []byte("x")}))
+	fuzzValue(f, decodeRegister, appendRegister)
+}
+
+func FuzzSuppression(f *testing.F) {
+	outcome := relay.Outcome{Result: relay.BadRecipient, Code: 550, Text: "no such user"}
+	f.Add(suppressionRow(nil, relay.Suppression{Since: time.Unix(1, 1), Until: time.Unix(2, 2), Outcome: outcome}))
+	fuzzValue(f, decodeSuppression, suppressionRow)
+}
+
+// suppressionRow is what Suppress writes.
+func suppressionRow(b []byte, s relay.Suppression) []byte {
+	value, err := appendSuppression(nil, s)
+	if err != nil {
+		panic(err)
+	}
+	return appendPerishable(b, perishable{s.Until, value})
+}
+
 func fuzzValue[T any](f *testing.F, decode func([]byte) (T, error), encode func([]byte, T) []byte) {
 	f.Fuzz(func(t *testing.T, b []byte) {
 		v, err := decode(b)
@@ -128,6 +153,7 @@ func FuzzKeys(f *testing.F) {
 	f.Add(headExpiryKey(time.Unix(1, 1), mailbox.MaildropID{1}))
 	f.Add(addressExpiryKey(time.Unix(1, 1), mailbox.Address{Local: "a", Domain: "b"}))
 	f.Add(addressKey(mailbox.Address{Local: "a", Domain: "b"}))
+	f.Add(suppressedKey(mailbox.Address{Local: "a", Domain: "b"}, mailbox.Address{Local: "c", Domain: "d"}))
 	f.Fuzz(func(t *testing.T, key []byte) {
 		if len(key) == 0 {
 			return
@@ -139,6 +165,7 @@ func FuzzKeys(f *testing.F) {
 			t.Errorf("address key %x comes back as another", key)
 		}
 		_, _ = decodeExpiry(key)
+		_, _ = decodeSuppressed(key)
 	})
 }
 
@@ -162,11 +189,24 @@ func TestCorruptValuesAreErrorsAndNotPanics(t *testing.T) {
 		key []byte
 		use func() error
 	}{
-		"part":    {partKey(id, 1), func() error { return reads(ctx, s, id, content) }},
-		"record":  {contentKey(id), func() error { return reads(ctx, s, id, content) }},
-		"row":     {rowKey(drop, 0, id), func() error { _, err := s.Maildrops().List(ctx, drop); return err }},
-		"head":    {headKey(drop), func() error { _, err := s.Maildrops().List(ctx, drop); return err }},
-		"address": {addressKey(address), func() error { _, err := s.Addresses().Lookup(ctx, address); return err }},
+		"part":         {partKey(id, 1), func() error { return reads(ctx, s, id, content) }},
+		"record":       {contentKey(id), func() error { return reads(ctx, s, id, content) }},
+		"row":          {rowKey(drop, 0, id), func() error { _, err := s.Maildrops().List(ctx, drop); return err }},
+		"head":         {headKey(drop), func() error { _, err := s.Maildrops().List(ctx, drop); return err }},
+		"address":      {addressKey(address), func() error { _, err := s.Addresses().Lookup(ctx, address); return err }},
+		"register":     {sharedKey("k"), func() error { _, err := s.Shared().Get(ctx, "k"); return err }},
+		"registers":    {sharedKey("k"), func() error { _, err := s.Shared().All(ctx); return err }},
+		"old register": {sharedKey("k"), func() error { return s.Shared().Put(ctx, pool.Register{Key: "k", Version: 1}) }},
+		"suppression": {suppressedKey(address, address), func() error {
+			_, err := s.Suppressions().Suppressed(ctx, address, time.Now(), []mailbox.Address{address})
+			return err
+		}},
+		"suppressions": {suppressedKey(address, address), func() error {
+			for _, err := range s.Suppressions().List(ctx, address, time.Now()) {
+				return err
+			}
+			return nil
+		}},
 		"page": {addressKey(address), func() error {
 			for _, err := range s.Addresses().List(ctx, "b") {
 				return err
