@@ -12,7 +12,6 @@ type metrics struct {
 	refused  prometheus.Counter     // messages
 	outcomes *prometheus.CounterVec // of recipients, by service and result
 	events   *prometheus.CounterVec // entries, by what became of them
-	moved    prometheus.Counter     // entries
 	appends  prometheus.Histogram
 	together prometheus.Histogram
 	failures prometheus.Counter
@@ -28,7 +27,6 @@ func newMetrics(q *Queue) *metrics {
 		refused:  prometheus.NewCounter(opts("refused_total", "Messages whose content was stored, and that could not be taken on.")),
 		outcomes: prometheus.NewCounterVec(opts("outcomes_total", "What services answered, by recipient."), []string{"service", "result"}),
 		events:   prometheus.NewCounterVec(opts("entries_total", "What became of entries: a message on its way to one recipient."), []string{"event"}),
-		moved:    prometheus.NewCounter(opts("moved_total", "Entries that were moved so that an old segment could be forgotten.")),
 		appends: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "restante_relay_append_seconds", Help: "How long an append to the journal took.",
 			Buckets: prometheus.ExponentialBuckets(100e-6, 2, 16),
@@ -43,7 +41,7 @@ func newMetrics(q *Queue) *metrics {
 }
 
 func (m *metrics) all() []prometheus.Collector {
-	return []prometheus.Collector{m.accepted, m.refused, m.outcomes, m.events, m.moved, m.appends, m.together, m.failures, m.entries}
+	return []prometheus.Collector{m.accepted, m.refused, m.outcomes, m.events, m.appends, m.together, m.failures, m.entries}
 }
 
 func (m *metrics) appended(took time.Duration, events int, err error) {

@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"slices"
 	"time"
 
 	"restante/mailbox"
@@ -85,6 +86,11 @@ func (m *message) left() int {
 		}
 	}
 	return n
+}
+
+// moved reports whether something goes on in another segment, for which the content stays.
+func (m *message) moved() bool {
+	return slices.ContainsFunc(m.entries, func(e entry) bool { return e.kind == Moved })
 }
 
 // due is the first entry that is due, or nil.

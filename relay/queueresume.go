@@ -25,13 +25,11 @@ func (q *Queue) Resume(ctx context.Context, id Segment) error {
 	}
 	var over []mailbox.MessageID // messages for which nothing is left to do, but perhaps to release their content
 	for message, found := range folded.Messages {
-		m := q.found(message, s, found)
-		if m.left() == 0 {
+		switch m := q.found(message, s, found); {
+		case m.left() > 0:
+			q.merge(m)
+		case !m.moved():
 			over = append(over, message)
-			continue
-		}
-		if elsewhere := q.merge(m); elsewhere != nil && !q.point(ctx, m, elsewhere) {
-			return fmt.Errorf("relay: resume segment %s: %w: %w", id.ID, mailbox.ErrUnavailable, context.Cause(ctx))
 		}
 	}
 	q.seal(s, folded)
@@ -106,28 +104,24 @@ func (q *Queue) found(id mailbox.MessageID, in *segment, f FoldedMessage) *messa
 	return m
 }
 
-// merge takes a message into the queue. Where it is in another segment too, as after a
-// move that was broken off, that other message is returned, and goes on instead.
-func (q *Queue) merge(m *message) (elsewhere *message) {
+// merge takes a message into the queue.
+func (q *Queue) merge(m *message) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	s := m.segment
 	if _, finished := s.finished[m.id]; finished || s.gone {
-		return nil
+		return
 	}
-	switch known := q.find(m.id); {
+	switch known := s.messages[m.id]; {
 	case known == nil:
 		s.messages[m.id] = m
 		s.entries += len(m.entries)
 		s.left += m.left()
 		q.pending += m.left()
 		q.place(m, 0)
-	case known.segment != s:
-		return known
 	case known.state == isWaiting || known.state == isReady:
 		q.learn(known, m)
 	}
-	return nil
 }
 
 // learn takes over what another wrote about a message. The caller holds the lock.
@@ -144,24 +138,6 @@ func (q *Queue) learn(known, found *message) {
 	}
 	known.state = isBusy
 	q.place(known, 0)
-}
-
-// point writes that a message goes on elsewhere.
-func (q *Queue) point(ctx context.Context, m, elsewhere *message) bool {
-	q.mu.Lock()
-	to := elsewhere.segment.Segment
-	q.mu.Unlock()
-	data, err := Encode(MovedData{To: to})
-	if err != nil {
-		return false
-	}
-	var events []Event
-	for i := range m.entries {
-		if m.entries[i].left() {
-			events = append(events, q.event(m.id, i, Moved, 0, data))
-		}
-	}
-	return q.insist(ctx, m.segment, events)
 }
 
 // find is a message that something is left to do for, or nil. The caller holds the lock.

@@ -10,13 +10,12 @@ import (
 )
 
 const (
-	// When a segment is full: so many entries, or so old.
+	// When a segment is full: so many entries, or so old. It stays open until its last
+	// entry has come to an end, which may take days. What is left is not moved together
+	// into another: in between it would be in two, and two processes might take them over,
+	// each of which takes its own for the one that counts.
 	segmentEntries = 20_000
-	segmentAge     = 10 * time.Minute
-	// From when on what is left of a segment is moved to another, if it is less than one
-	// in so many, so that the segment can be forgotten.
-	strayAge = time.Hour
-	strayOne = 20
+	segmentAge     = time.Hour
 	// How often the segments are looked through.
 	tidyInterval = 5 * time.Second
 	// How long no segment is opened after that failed.
@@ -125,7 +124,7 @@ func (q *Queue) unreserve(s *segment, entries int) {
 	q.pending -= entries
 }
 
-// tidy closes segments, moves what is left of old ones, and does again what failed.
+// tidy closes segments, and does again what failed.
 func (q *Queue) tidy(ctx context.Context) {
 	tick := time.NewTicker(tidyInterval)
 	defer tick.Stop()
@@ -139,9 +138,6 @@ func (q *Queue) tidy(ctx context.Context) {
 		q.releaseAgain(ctx)
 		if !q.ours() {
 			continue
-		}
-		for _, s := range q.strays() {
-			q.move(ctx, s)
 		}
 		for _, s := range q.done() {
 			q.close(ctx, s)
@@ -180,119 +176,12 @@ func (q *Queue) close(ctx context.Context, s *segment) {
 	delete(q.segments, s.Segment)
 }
 
-// strays are the messages that keep old segments open, and nobody works on.
-func (q *Queue) strays() []*message {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	now := q.now()
-	var strays []*message
-	for _, s := range q.segments {
-		if s.takes(now) || s.loads > 0 || now < s.since.add(strayAge) || s.left*strayOne >= s.entries {
-			continue
-		}
-		for _, m := range s.messages {
-			if m.state != isBusy {
-				strays = append(strays, m)
-			}
-		}
-	}
-	return strays
-}
-
-// move has a message go on in the current segment.
-func (q *Queue) move(ctx context.Context, m *message) {
-	q.mu.Lock()
-	if m.state != isWaiting && m.state != isReady {
-		q.mu.Unlock()
-		return
-	}
-	m.state = isBusy
-	q.waiting.remove(m)
-	from := m.segment
-	q.mu.Unlock()
-
-	to, err := q.moveTo(ctx, m, from)
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if err != nil {
-		q.options.Log.Warn("message not moved yet", "message", m.id, "err", err)
-	} else if m.state == isBusy {
-		q.refile(m, from, to)
-	}
-	if m.state == isBusy {
-		q.place(m, 0)
-	}
-}
-
-// refile is the part of a move in memory. The caller holds the lock.
-func (q *Queue) refile(m *message, from, to *segment) {
-	left := m.left()
-	delete(from.messages, m.id)
-	from.finish(m.id)
-	from.left -= left
-	q.pending -= left // counted when the room was reserved
-	to.messages[m.id] = m
-	to.left -= len(m.entries) - left
-	q.pending -= len(m.entries) - left
-	m.segment = to
-	q.metrics.moved.Add(float64(left))
-}
-
 // finish remembers that nothing is left to do for a message, while a load may say
 // otherwise. The caller holds the lock.
 func (s *segment) finish(id mailbox.MessageID) {
 	if s.loads > 0 {
 		s.finished[id] = struct{}{}
 	}
-}
-
-// moveTo writes the events of a move. Once it has begun, it is repeated until it is
-// done: what is in both segments would come to life again with either.
-func (q *Queue) moveTo(ctx context.Context, m *message, from *segment) (*segment, error) {
-	accepted, err := Encode(*unpack(m.packed))
-	if err != nil {
-		return nil, err
-	}
-	begin := []Event{q.event(m.id, Whole, Accepted, 0, accepted)}
-	for i := range m.entries {
-		if m.entries[i].kind == 0 {
-			continue
-		}
-		e, err := q.restate(m, i)
-		if err != nil {
-			return nil, err
-		}
-		begin = append(begin, e)
-	}
-	to, err := q.reserve(ctx, len(m.entries))
-	if err != nil {
-		return nil, err
-	}
-	moved, err := Encode(MovedData{To: to.Segment})
-	if err != nil {
-		return nil, err
-	}
-	var end []Event
-	for i := range m.entries {
-		if m.entries[i].left() {
-			end = append(end, q.event(m.id, i, Moved, 0, moved))
-		}
-	}
-	if !q.insist(ctx, to, begin) || !q.insist(ctx, from, end) {
-		return nil, context.Cause(ctx) // this queue ends
-	}
-	return to, nil
-}
-
-// restate is the event that says where an entry stands.
-func (q *Queue) restate(m *message, recipient int) (Event, error) {
-	e := &m.entries[recipient]
-	if !e.left() {
-		return q.event(m.id, recipient, e.kind, 0, []byte("{}")), nil // the old segment says more
-	}
-	said := e.said.unpack()
-	data, err := Encode(DeferredData{Next: e.due.time(), Service: said.service, Outcome: said.outcome, Warned: m.warned})
-	return q.event(m.id, recipient, Deferred, int(e.seq), data), err
 }
 
 // event is an event of this lane.

@@ -66,7 +66,8 @@ const (
 	Attempt Kind = 2
 	// Deferred: the attempt of the same Seq came to nothing, and when the next is due.
 	Deferred Kind = 3
-	// Moved: the entry goes on under another segment.
+	// Moved: the entry goes on under another segment. The queue reads it and does not
+	// write it: a message that is in two segments has two owners when their process dies.
 	Moved Kind = 6
 	// Failed: given up; the sender was told before.
 	Failed Kind = 7
