@@ -84,7 +84,7 @@ func (b *bothDown) trial(ctx context.Context, s *stage) (*verdict, error) {
 		s.say("%v; missing: %q", err, l.missing())
 	}
 	v.arrived(l)
-	v.copies(l, 2*atATime*len(s.nodes))
+	v.copies(l, 2*atATime)
 	v.atLeast("mails that waited when the services came back", float64(waiting), 0.8*b.Rate*b.Dead.Seconds())
 	v.exactly("mails accepted without a service that were tried", burned, 0)
 	v.atMost("attempts of a mail that was under way when they died", float64(most), 1)
