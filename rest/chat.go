@@ -7,8 +7,6 @@ import (
 	"errors"
 	"net/http"
 
-	"github.com/danielgtaylor/huma/v2"
-
 	"restante/textman"
 )
 
@@ -166,16 +164,5 @@ func (c chat) fail(ctx context.Context, w http.ResponseWriter, err error) {
 	case errors.Is(err, textman.ErrFlush):
 		err = problem(http.StatusForbidden, "flush-not-allowed", "this server does not remove texts that nobody has taken")
 	}
-	err = problemOf(ctx, c.Log, err)
-	var more huma.HeadersError
-	if errors.As(err, &more) {
-		for name, values := range more.GetHeaders() {
-			w.Header()[name] = values
-		}
-	}
-	var p *huma.ErrorModel
-	if !errors.As(err, &p) {
-		p = problem(http.StatusInternalServerError, "internal-error", "internal error ("+requestID(ctx)+")")
-	}
-	writeProblem(w, p)
+	writeProblem(w, refusalOf(ctx, w, c.Log, err))
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"golang.org/x/time/rate"
 
+	"restante/auth"
 	"restante/internal/network"
 )
 
@@ -31,9 +32,11 @@ func (c client) share() int {
 
 // A visit is what is known of a request.
 type visit struct {
-	client client
-	method string
-	waited time.Duration // for mail
+	client  client
+	remote  netip.Addr // not valid where it is not known
+	method  string
+	waited  time.Duration  // for mail
+	account *auth.Identity // who submits a message
 }
 
 type visitKey struct{}
@@ -65,7 +68,17 @@ func (p *public) guard(w http.ResponseWriter, r *http.Request) (*http.Request, *
 	default:
 		c = clientAt(r)
 	}
-	return r.WithContext(context.WithValue(r.Context(), visitKey{}, &visit{client: c, method: r.Method})), nil
+	v := &visit{client: c, method: r.Method}
+	if from, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
+		v.remote = from.Addr().Unmap()
+	}
+	if p.Submissions != nil && r.Method == http.MethodPost && r.URL.Path == submissionsPath {
+		var refusal *huma.ErrorModel
+		if v.account, refusal = p.authenticate(w, r, v.remote); refusal != nil {
+			return r, refusal
+		}
+	}
+	return r.WithContext(context.WithValue(r.Context(), visitKey{}, v)), nil
 }
 
 // clientAt is the network that a request comes from. Loopback is not limited.

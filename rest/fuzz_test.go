@@ -3,6 +3,7 @@ package rest
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -28,11 +29,11 @@ const slowest = 5 * time.Second
 func TestEveryAnswerIsOneOfTheDescription(t *testing.T) {
 	// One for all histories: the first text waits for the next second, so that its id
 	// is that of no text before a restart.
-	l := newLodge(t, func(o *PublicOptions) {
+	l := newSorting(t, func(o *PublicOptions) {
 		o.Ready = func(context.Context) error { return nil }
 		o.Keys = map[string]string{"ann": "0123456789abcdef"}
 		o.CreateRate = 1 << 20
-	})
+	}).lodge
 	close(l.stopping) // so that who waits for mail gets what is there
 	book := readHandbook(t, l)
 	visits, succeeded := 0, map[string]bool{}
@@ -263,6 +264,10 @@ func (v *visitor) request(op *operation) request {
 		r.target = one(v, "path", "/", "/v1", "/v1/v1/chat", "/mailboxes/", "//mailboxes", "/chat/", "/mailboxes/./messages", "/mailboxes/../chat", "/%2e%2e/chat", "/chat%2f", "/nothing", "/mailboxes/a/b/c", "/MAILBOXES")
 	}
 	v.fill(&r, op)
+	if op.ID == "submit" && !v.rarely(20, "nobody") {
+		password := one(v, "password", "secret", "secret", "secret", "guess")
+		r.header.Set("Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte("alice@example.org:"+password)))
+	}
 	return r
 }
 
@@ -356,6 +361,7 @@ var likely = map[string][]string{
 	"Prefer":        {"return=representation", "return=minimal", `return="minimal"; x=1, wait=5`, ","},
 	"If-None-Match": {"*", `""`, `W/"x", "y"`, ",,"},
 	"number":        {"1", "2"},
+	"to":            {"dan@example.net", "fred@example.org", "zoe@example.org", `"a,b"@example.net`, "größe@example.net"},
 	"email":         {"nobody@temp.example.org", "fred@example.org", "ann@text.example.org", "postmaster@temp.example.org", `"a b"@temp.example.org`, ".", "..", "a/../b@temp.example.org"},
 	"id":            {"00000000-0000-1000-8000-000000000000", "ffffffff-ffff-1fff-bfff-ffffffffffff", "00000000-0000-0000-0000-000000000000", "..", "."},
 	"from":          {"b25l", "b______________________w", "bgAAAAAAAAAQAIAAAAAAAAA", "bwAAAAAAAAAQAIAAAAAAAAA"},
@@ -370,6 +376,9 @@ func (v *visitor) value(name string, s shape) any {
 	known := v.seen[name]
 	if alias := aliases[name]; alias != "" {
 		known = v.seen[alias]
+	}
+	if name == "from" && s.Format == "" && len(s.Examples) > 0 {
+		return one[any](v, name, "alice@example.org", "fred@example.org", "alice+x@example.org", "", v.odd()) // of a submission
 	}
 	if name == "from" && len(known) == 0 {
 		known = v.seen["id"]

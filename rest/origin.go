@@ -8,7 +8,7 @@ import (
 // What pages of other origins may send and see (the CORS protocol of the Fetch
 // standard). There are no cookies, so nothing is done in somebody's name.
 const (
-	corsRequestHeaders  = "Accept, Authorization, Content-Type, If-None-Match, Last-Event-ID, Prefer, X-API-Key"
+	corsRequestHeaders  = "Accept, Authorization, Content-Type, Idempotency-Key, If-None-Match, Last-Event-ID, Prefer, X-API-Key"
 	corsResponseHeaders = "ETag, Location, Preference-Applied, Retry-After"
 	corsMaxAge          = "7200"
 )

@@ -62,6 +62,23 @@ func problemOf(ctx context.Context, log *slog.Logger, err error) error {
 	return problem(http.StatusInternalServerError, "internal-error", "internal error ("+id+")")
 }
 
+// refusalOf is problemOf for an answer that no operation gives: it sets the fields of the
+// header.
+func refusalOf(ctx context.Context, w http.ResponseWriter, log *slog.Logger, err error) *huma.ErrorModel {
+	err = problemOf(ctx, log, err)
+	var more huma.HeadersError
+	if errors.As(err, &more) {
+		for name, values := range more.GetHeaders() {
+			w.Header()[name] = values
+		}
+	}
+	var p *huma.ErrorModel
+	if !errors.As(err, &p) {
+		p = problem(http.StatusInternalServerError, "internal-error", "internal error ("+requestID(ctx)+")")
+	}
+	return p
+}
+
 // withoutValues keeps what a client sent out of the answer: the framework would
 // repeat it, and it may be a password.
 func withoutValues(_ huma.Context, _ string, v any) (any, error) {

@@ -24,6 +24,8 @@ type PublicOptions struct {
 	Autoconfig http.Handler                // settings for mail programs; nil: none
 	Ready      func(context.Context) error // whether the store answers
 
+	Submissions *SubmissionOptions // how users send mail; nil: they do not
+
 	MaxMessage   int64             // octets of a message that is posted; 0: 1 MiB
 	MaxShown     int               // the most messages a mailbox shows; 0: 200
 	MaxStreams   int               // clients that wait for mail at once; 0: 1000
@@ -63,11 +65,12 @@ type public struct {
 	keys      keyring
 	summaries *summaries
 	reading   *turns
+	repeats   *repeats
 }
 
 // Public is the interface of temporary mailboxes, for everybody: nobody needs an
-// account, and who knows the address of a mailbox may read it. Every path is there
-// also under /v1.
+// account, and who knows the address of a mailbox may read it. Those who have an account
+// may send mail too. Every path is there also under /v1.
 //
 // The handler bounds what it reads and the time of each write; the http.Server
 // around it has to bound the time of a request's header, and the connections.
@@ -94,6 +97,7 @@ func Public(o PublicOptions) http.Handler {
 		keys:      newKeyring(o.Keys),
 		summaries: newSummaries(),
 		reading:   newTurns(),
+		repeats:   newRepeats(),
 	}
 	p.mailboxes()
 	p.listings()
@@ -102,6 +106,10 @@ func Public(o PublicOptions) http.Handler {
 	p.events()
 	if o.Chat != nil {
 		p.chat(mux)
+	}
+	if o.Submissions != nil {
+		p.Submissions = o.Submissions.withDefaults()
+		p.submissions()
 	}
 	health(p.api, &readiness{ask: o.Ready, log: o.Log})
 	mux.HandleFunc("GET /openapi.json", p.api.describe)
@@ -144,12 +152,14 @@ func (p *public) limit(pattern string) int64 {
 		return p.MaxMessage
 	case "POST " + chatPath:
 		return maxChat
+	case "POST " + submissionsPath:
+		return p.Submissions.MaxMessage
 	}
 	return maxRequest
 }
 
 // roots are what the paths of the interface begin with.
-var roots = []string{"/mailboxes", "/chat", "/openapi.json", "/healthz", "/readyz"}
+var roots = []string{"/mailboxes", "/chat", submissionsPath, "/openapi.json", "/healthz", "/readyz"}
 
 // isInterface reports whether a path is one of the interface, rather than of the page.
 func isInterface(path string) bool {

@@ -154,7 +154,7 @@ func (l *lodge) raw(t testing.TB, email, text string) Message {
 }
 
 func TestThePublicDescriptionIsTheGoldenFile(t *testing.T) {
-	wantGolden(t, newLodge(t).answerTo("GET", "/openapi.json", ""), "testdata/public.openapi.json")
+	wantGolden(t, newSorting(t).answerTo("GET", "/openapi.json", ""), "testdata/public.openapi.json")
 }
 
 func TestAMailboxIsMadeReadAndRemoved(t *testing.T) {
