@@ -28,7 +28,7 @@ func (q *Queue) Resume(ctx context.Context, id Segment) error {
 		switch m := q.found(message, s, found); {
 		case m.left() > 0:
 			q.merge(m)
-		case !m.moved():
+		case q.ended(m) && !m.moved():
 			over = append(over, message)
 		}
 	}
@@ -122,6 +122,24 @@ func (q *Queue) merge(m *message) {
 	case known.state == isWaiting || known.state == isReady:
 		q.learn(known, m)
 	}
+}
+
+// ended takes a message out of the queue for which nothing is left to do, as the journal
+// has it: another brought it to its end. It reports false where it is being worked on,
+// so that its content is still needed.
+func (q *Queue) ended(m *message) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	known := m.segment.messages[m.id]
+	switch {
+	case known == nil:
+		return true
+	case known.state == isBusy:
+		return false
+	}
+	q.unreserve(known.segment, known.left())
+	q.forget(known)
+	return true
 }
 
 // learn takes over what another wrote about a message. The caller holds the lock.
