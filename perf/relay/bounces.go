@@ -19,8 +19,8 @@ import (
 
 // A bounce is what a notification (RFC 3464) says about its one recipient.
 type bounce struct {
-	text                           string // for people
 	finalRecipient, action, status string
+	lastAttempt                    string // when; empty: there was none
 }
 
 // bounces are all notifications that those who submit have in their maildrops. Anything
@@ -88,10 +88,7 @@ func parseBounce(message []byte) (b bounce, err error) {
 		if want != "" && kind != want || want == "" && kind != "message/rfc822" && kind != "text/rfc822-headers" {
 			return b, fmt.Errorf("%w: a part of the type %q", errNoBounce, kind)
 		}
-		switch want {
-		case "text/plain":
-			b.text = string(text)
-		case "message/delivery-status":
+		if want == "message/delivery-status" {
 			if err := b.read(text); err != nil {
 				return b, fmt.Errorf("%w: %w", errNoBounce, err)
 			}
@@ -116,7 +113,7 @@ func (b *bounce) read(status []byte) error {
 	}
 	_, b.finalRecipient, _ = strings.Cut(of.Get("Final-Recipient"), ";") // behind the type of address
 	b.finalRecipient = strings.TrimSpace(b.finalRecipient)
-	b.action, b.status = of.Get("Action"), of.Get("Status")
+	b.action, b.status, b.lastAttempt = of.Get("Action"), of.Get("Status"), of.Get("Last-Attempt-Date")
 	if b.finalRecipient == "" || b.action == "" || b.status == "" {
 		return fmt.Errorf("fields are missing in %q", status)
 	}

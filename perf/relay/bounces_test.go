@@ -24,6 +24,7 @@ Reporting-MTA: dns; example.test
 Final-Recipient: rfc822; nobody@elsewhere.example
 Action: failed
 Status: 5.1.1
+Last-Attempt-Date: Sun, 22 Nov 2026 21:00:48 +0000
 
 --b
 Content-Type: text/rfc822-headers
@@ -35,7 +36,7 @@ Subject: x
 
 func TestANotificationIsReadBack(t *testing.T) {
 	b, err := parseBounce([]byte(notification))
-	want := bounce{text: "It was not delivered.", finalRecipient: "nobody@elsewhere.example", action: "failed", status: "5.1.1"}
+	want := bounce{finalRecipient: "nobody@elsewhere.example", action: "failed", status: "5.1.1", lastAttempt: "Sun, 22 Nov 2026 21:00:48 +0000"}
 	if err != nil || b != want {
 		t.Errorf("%+v, %v", b, err)
 	}

@@ -192,7 +192,7 @@ func (o *outcomes) refusal(ctx context.Context, s *stage, v *verdict) error {
 		for _, b := range bounces {
 			if b.finalRecipient == nobody && b.action == "failed" && strings.HasPrefix(b.status, "5.1.1") {
 				about++
-				tried += count(!strings.Contains(b.text, "not tried"))
+				tried += count(b.lastAttempt != "")
 			}
 		}
 		what := []string{"one mail", "another one"}[times-1]
