@@ -19,9 +19,7 @@ import (
 
 // RelayOptions is what [Admin] steers the relay by.
 type RelayOptions struct {
-	// Pool is the services. Where the digest of the admin token is one of its
-	// enrolments, operators may register services as well.
-	Pool *pool.Pool
+	Pool *pool.Pool // of which the admin token becomes an enrolment
 	Node *relay.Node
 
 	// Stopping is closed when the server is about to stop, and ends streams of events;
@@ -55,6 +53,7 @@ type desk struct {
 // relay adds the operations by which it is steered.
 func (a *admin) relay(api *api) {
 	d := &desk{a, *a.Relay, api}
+	d.Pool.Trust(d.Token, "the admin token")
 	d.services()
 	d.events()
 	d.enrolments()

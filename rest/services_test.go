@@ -75,7 +75,7 @@ type silence struct{}
 func (silence) Notify(context.Context, relay.Notice) error { return nil }
 
 // A depot is an admin interface over a relay in memory and in virtual time. One service,
-// fixed, is in the configuration, and the admin token is an enrolment.
+// fixed, is in the configuration.
 type depot struct {
 	*Client // by admin
 	t       *testing.T
@@ -106,7 +106,7 @@ func newDepot(t *testing.T, change ...func(*pool.Options)) *depot {
 	log := slog.New(slog.NewTextHandler(d.log, nil))
 	o := pool.Options{
 		Static:     []pool.Document{{Name: "fixed", Kind: "smtp"}},
-		Enrolments: []pool.Enrolment{{Digest: pool.Digest(testToken), Note: "admin"}, {Digest: pool.Digest(enrolToken), Names: "a*"}},
+		Enrolments: []pool.Enrolment{{Digest: pool.Digest(enrolToken), Names: "a*"}},
 		Open:       func(s pool.Document) (relay.Provider, error) { return postman{d.post, s.Name}, nil },
 		Resolve: func(_ context.Context, host string) ([]netip.Addr, error) {
 			return nil, fmt.Errorf("secret text of the resolver about %s", host)

@@ -67,6 +67,19 @@ func TestWhoHasNoTokenDoesNotRegister(t *testing.T) {
 	})
 }
 
+func TestWhomTheOperatorTrustsRegisters(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := newSite(t)
+		s.Trust("the operator's own", "operator")
+		if _, err := s.Register(t.Context(), agent("a"), "the operator's own"); err != nil {
+			t.Error(err)
+		}
+		if err := s.Withdraw(t.Context(), pool.Digest("the operator's own")); !errors.Is(err, pool.ErrStatic) {
+			t.Errorf("%v; want ErrStatic", err)
+		}
+	})
+}
+
 func TestEnrolmentsHoldInAllProcesses(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		here, there, _ := sharing(t)
