@@ -33,6 +33,10 @@ const (
 	claimsAtOnce = 8
 	// How often it is looked whether a claim still stands.
 	claimInterval = 3 * time.Second
+	// How long a list of lanes or segments, or the end of a segment, may take; and how
+	// long a segment may be read. Then it is tried again.
+	listTimeout = 2 * time.Second
+	readTimeout = 5 * time.Minute
 )
 
 // When a segment is read again after it was adopted, and the segments of a dead lane are
@@ -95,17 +99,27 @@ func (t *takeover) run(ctx context.Context) {
 	var claims sync.WaitGroup
 	defer claims.Wait()
 	room := make(chan struct{}, claimsAtOnce)
+	// Beside the watch, which must not be late, however much was adopted.
+	claims.Go(func() {
+		t.each(ctx, func() { t.keep(ctx, &claims, room) })
+	})
+	t.each(ctx, func() {
+		if err := t.watch(ctx); err != nil && ctx.Err() == nil {
+			t.log.Warn("cannot tell which lanes live", "err", err)
+		}
+		for _, s := range t.estates(ctx) {
+			t.begin(ctx, &claims, room, s)
+		}
+	})
+}
+
+// each does something again and again while the lease is valid, until the context ends.
+func (t *takeover) each(ctx context.Context, do func()) {
 	tick := time.NewTicker(watchInterval)
 	defer tick.Stop()
 	for {
 		if t.lease.Valid() {
-			if err := t.watch(ctx); err != nil && ctx.Err() == nil {
-				t.log.Warn("cannot tell which lanes live", "err", err)
-			}
-			for _, s := range t.estates(ctx) {
-				t.begin(ctx, &claims, room, s)
-			}
-			t.keep(ctx, &claims, room)
+			do()
 		}
 		select {
 		case <-ctx.Done():
@@ -158,6 +172,8 @@ func (t *takeover) watchAlone(ctx context.Context) error {
 	if known {
 		return nil
 	}
+	ctx, cancel := context.WithTimeout(ctx, listTimeout)
+	defer cancel()
 	lanes, err := t.journal.Lanes(ctx, "")
 	if err != nil {
 		return err
@@ -186,12 +202,14 @@ func (t *takeover) estates(ctx context.Context) []Segment {
 	t.mu.Unlock()
 	var ours []Segment
 	for _, lane := range lanes {
-		segments, err := t.journal.Segments(ctx, lane)
+		listing, cancel := context.WithTimeout(ctx, listTimeout)
+		segments, err := t.journal.Segments(listing, lane)
+		cancel()
 		if err != nil {
 			if ctx.Err() == nil {
 				t.log.Warn("cannot list what a dead lane left", "lane", lane, "err", err)
 			}
-			continue
+			return ours // the others would make the watch late; they come first another time
 		}
 		ours = append(ours, t.due(lane, segments, now)...)
 	}
@@ -344,6 +362,8 @@ func (t *takeover) adopt(ctx context.Context, s Segment) error {
 
 // read has the worker read a segment, for the first time or again.
 func (t *takeover) read(ctx context.Context, s Segment) error {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
 	err := t.worker.Resume(ctx, s)
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -436,6 +456,8 @@ func (t *takeover) readAgain(ctx context.Context, claims *sync.WaitGroup, room c
 
 // forget closes a segment in which nothing is left to do.
 func (t *takeover) forget(ctx context.Context, s Segment) {
+	ctx, cancel := context.WithTimeout(ctx, listTimeout)
+	defer cancel()
 	if err := t.journal.Close(ctx, s); err != nil {
 		t.log.Warn("adopted segment not closed yet", "lane", s.Lane, "segment", s.ID, "err", err)
 		return
@@ -456,6 +478,8 @@ func (t *takeover) declareDead(ctx context.Context, datacenter string) (int, err
 	if t.lanes == nil {
 		return 0, ErrAlone
 	}
+	ctx, cancel := context.WithTimeout(ctx, listTimeout)
+	defer cancel()
 	lanes, err := t.journal.Lanes(ctx, datacenter)
 	if err != nil {
 		return 0, fmt.Errorf("relay: lanes of %s: %w", datacenter, err)
