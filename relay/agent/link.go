@@ -253,7 +253,8 @@ func (l *link) say(ctx context.Context, mine credential) (h heard, err error) {
 	b.Epoch, b.Seq = mine.epoch, l.seq.Add(1)
 	ctx, cancel := context.WithTimeout(ctx, beatTimeout)
 	defer cancel()
-	return h, l.call(ctx, http.MethodPut, l.path()+"/heartbeat", mine.token, b, &h)
+	err = l.call(ctx, http.MethodPut, l.path()+"/heartbeat", mine.token, b, &h)
+	return h, err
 }
 
 // urge beats once more now.
