@@ -7,21 +7,17 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"strings"
 	"text/tabwriter"
 
 	"golang.org/x/term"
 
-	"restante/app"
 	"restante/rest"
 )
 
 type accountCommand struct {
-	Admin      string `default:"127.0.0.1:8081" placeholder:"HOST:PORT" help:"Admin listener of the server."`
-	AdminToken string `placeholder:"TOKEN" help:"Its token. Default: the one in the file admin-token of --data."`
-	Data       string `default:"restante-data" type:"path" placeholder:"DIR" help:"Data directory of the server, for the token."`
+	adminFlags `embed:""`
 
 	Add     addCommand     `cmd:"" help:"Make an account."`
 	Import  importCommand  `cmd:"" help:"Make an account for each line address:password or address:hash of a file."`
@@ -30,22 +26,6 @@ type accountCommand struct {
 	Remove  removeCommand  `cmd:"" help:"Remove an account and its mail."`
 	Alias   aliasCommand   `cmd:"" help:"Make an address lead to others. @example.org stands for every address that has no account."`
 	Unalias unaliasCommand `cmd:"" help:"Remove an alias."`
-}
-
-// client speaks to the server.
-func (c *accountCommand) client() (*rest.Client, error) {
-	token := c.AdminToken
-	if token == "" {
-		var err error
-		token, err = app.ReadAdminToken(c.Data)
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil, usageError{fmt.Errorf("no admin token in %s: give --data, the data directory of the server, or --admin-token", c.Data)}
-		}
-		if err != nil {
-			return nil, err
-		}
-	}
-	return &rest.Client{Base: app.AdminURL(c.Admin), Token: token}, nil
 }
 
 // newPassword is how a password is given.

@@ -27,6 +27,7 @@ type program struct {
 
 	Serve      serveCommand      `cmd:"" help:"Receive mail and hand it out. Each flag is also a key of the configuration file, and an environment variable: --pop3-idle is RESTANTE_POP3_IDLE."`
 	Account    accountCommand    `cmd:"" help:"Make, change, list and remove accounts of a running server."`
+	Relay      relayCommand      `cmd:"" help:"See and steer how mail of users leaves a running server."`
 	RelayAgent relayAgentCommand `cmd:"" help:"Be a sending service: take mail from servers and hand it to a smarthost or a maker of mail services."`
 	RelayFake  relayFakeCommand  `cmd:"" help:"Play a smarthost or a maker of mail services that fails on command, to rehearse failures."`
 	Schema     schemaCommand     `cmd:"" help:"Make the tables in Apache Cassandra that serve --store cassandra needs."`
@@ -102,7 +103,7 @@ func run(ctx context.Context, std streams, args []string) (code int) {
 		}
 		return exitUsage
 	}
-	if err := command.Run(&p.Account); err != nil {
+	if err := command.Run(&p.Account, &p.Relay); err != nil {
 		fmt.Fprintf(std.err, "restante: %v\n", err)
 		var u usageError
 		if errors.As(err, &u) {

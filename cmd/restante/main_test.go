@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -26,7 +27,8 @@ type tests struct{ *testing.M }
 func (t tests) Run() int { return cassandratest.Run(t.M) }
 
 // TestStories plays testdata/*.txt. Each has ports of its own in its environment,
-// and the commands wait-port HOST:PORT and readme HEADING FILE.
+// and the commands wait-port HOST:PORT, wait-output PATTERN PROGRAM ARGUMENT...,
+// entry-of RECIPIENT and readme HEADING FILE.
 func TestStories(t *testing.T) {
 	testscript.Run(t, stories("testdata", nil))
 }
@@ -59,7 +61,8 @@ func stories(dir string, more func(*testscript.Env)) testscript.Params {
 	return testscript.Params{
 		Dir: dir,
 		Setup: func(env *testscript.Env) error {
-			flags := []string{"SMTP", "SUBMISSION", "SUBMISSIONS", "POP3", "POP3S", "HTTP", "ADMIN"}
+			flags := []string{"RESTANTE_SMTP", "RESTANTE_SUBMISSION", "RESTANTE_SUBMISSIONS", "RESTANTE_POP3", "RESTANTE_POP3S",
+				"RESTANTE_HTTP", "RESTANTE_ADMIN", "AGENT", "FAKE", "FAKE_CONTROL"}
 			addrs, release, err := freeport.Hold(len(flags))
 			if err != nil {
 				return err
@@ -70,7 +73,7 @@ func stories(dir string, more func(*testscript.Env)) testscript.Params {
 				}
 			})
 			for i, flag := range flags {
-				env.Setenv("RESTANTE_"+flag, addrs[i])
+				env.Setenv(flag, addrs[i])
 			}
 			env.Setenv("RESTANTE_GRACE", "5s")
 			if more != nil {
@@ -79,8 +82,10 @@ func stories(dir string, more func(*testscript.Env)) testscript.Params {
 			return nil
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"wait-port": waitPort,
-			"readme":    readme,
+			"wait-port":   waitPort,
+			"wait-output": waitOutput,
+			"entry-of":    entryOf,
+			"readme":      readme,
 		},
 	}
 }
@@ -99,6 +104,37 @@ func waitPort(ts *testscript.TestScript, neg bool, args []string) {
 		<-time.After(20 * time.Millisecond) // a port has nothing to wait on
 	}
 	ts.Fatalf("nothing listens on %s", args[0])
+}
+
+// waitOutput runs a program again and again until its output is as wanted.
+func waitOutput(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: wait-output PATTERN PROGRAM ARGUMENT...")
+	}
+	want, err := regexp.Compile("(?m)" + args[0])
+	ts.Check(err)
+	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); {
+		if ts.Exec(args[1], args[2:]...) == nil && want.MatchString(ts.ReadFile("stdout")) {
+			return
+		}
+		<-time.After(50 * time.Millisecond)
+	}
+	ts.Fatalf("no output like %s; the last:\n%s%s", args[0], ts.ReadFile("stdout"), ts.ReadFile("stderr"))
+}
+
+// entryOf puts the entry of the queue for a recipient into $ENTRY.
+func entryOf(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: entry-of RECIPIENT")
+	}
+	ts.Check(ts.Exec("restante", "relay", "queue"))
+	for line := range strings.Lines(ts.ReadFile("stdout")) {
+		if strings.Contains(line, " "+args[0]+" ") {
+			ts.Setenv("ENTRY", strings.Fields(line)[0])
+			return
+		}
+	}
+	ts.Fatalf("no entry for %s in\n%s", args[0], ts.ReadFile("stdout"))
 }
 
 // readme writes the commands of the README's code block under a heading to a
