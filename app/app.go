@@ -24,6 +24,7 @@ import (
 	"restante/mailbox"
 	"restante/pop3"
 	"restante/relay"
+	"restante/relay/pool"
 	"restante/smtp"
 	"restante/temporary"
 )
@@ -69,6 +70,8 @@ type store interface {
 	Maildrops() mailbox.Maildrops
 	Addresses() mailbox.Addresses
 	Journal() relay.Journal
+	Shared() pool.Shared
+	Suppressions() relay.Suppressions
 	Ping(ctx context.Context) error
 	Close() error
 }

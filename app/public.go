@@ -68,6 +68,10 @@ func (a *App) newTemporary(announcements *mailbox.Announcements) (err error) {
 	return nil
 }
 
+// maxSubmission is the largest message that is submitted over HTTP, where it is in memory
+// as a whole.
+const maxSubmission = 10 << 20
+
 // newPublic makes the server for everybody.
 func (a *App) newPublic(tlsConfig *tls.Config, log *slog.Logger) (server, error) {
 	c := &a.config
@@ -80,11 +84,19 @@ func (a *App) newPublic(tlsConfig *tls.Config, log *slog.Logger) (server, error)
 		return nil, err
 	}
 	stopping := make(chan struct{})
+	var submissions *rest.SubmissionOptions
+	if a.relay != nil {
+		submissions = &rest.SubmissionOptions{
+			Verifier: a.verifier, Router: a.directory, Intake: a.relay.intake, Hostname: c.Hostname,
+			InsecureAuth: c.InsecureAuth && IsLoopback(c.HTTP), MaxMessage: min(maxSubmission, int64(c.MaxMessageSize)), MaxRecipients: c.MaxRecipients,
+		}
+	}
 	s := newHTTP(rest.Public(rest.PublicOptions{
 		Mailboxes:    a.temporary,
 		Chat:         texts,
 		Page:         a.page(),
 		Autoconfig:   a.autoconfig(),
+		Submissions:  submissions,
 		Ready:        a.store.Ping,
 		MaxMessage:   int64(c.HTTPMaxMessage),
 		MaxShown:     c.TempMaxMessages,

@@ -45,7 +45,7 @@ func (a *App) newRelay() error {
 		}
 	}
 	log := a.log.With("server", "relay")
-	suppressions := relay.NewSuppressions()
+	suppressions := a.store.Suppressions()
 	notifier := &relay.Notifier{
 		Hostname: a.config.Hostname, Router: a.directory, Deliverer: a.deliveries, Suppressions: suppressions, Log: log,
 	}
@@ -84,10 +84,7 @@ func (a *App) newPool(s services) (*pool.Pool, error) {
 	specs := make(map[string]string)
 	o := pool.Options{
 		Networks: networks, Scheduler: c.Scheduler, Schedulers: s.Schedulers, IDs: a.deliveries.IDs,
-		Log: a.log.With("server", "relay"), Registerer: a.registry, Node: a.nodeName(),
-	}
-	if shared, ok := a.store.(interface{ Shared() pool.Shared }); ok {
-		o.Shared = shared.Shared()
+		Shared: a.store.Shared(), Log: a.log.With("server", "relay"), Registerer: a.registry, Node: a.nodeName(),
 	}
 	if c.Enrol != "" {
 		o.Enrolments = []pool.Enrolment{{Digest: pool.Digest(c.Enrol), Note: "--relay-enrol"}}

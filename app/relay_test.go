@@ -2,7 +2,9 @@ package app
 
 import (
 	"fmt"
+	"io"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -122,6 +124,30 @@ func leaves(t *testing.T, s *smarthost, c Config) {
 		t.Errorf("the smarthost was given %+v", mail)
 	}
 	h.play(received)
+}
+
+func TestProgramsSubmitOverHTTP(t *testing.T) {
+	s := newSmarthost(t)
+	h := start(t, s.through(t, testConfig(t)))
+	url := "http://" + h.addr("http").String() + "/submissions?to=wilma@elsewhere.example"
+	r, err := http.NewRequestWithContext(t.Context(), "POST", url, strings.NewReader("From: fred@example.org\r\nSubject: out\r\n\r\nGone.\r\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.SetBasicAuth("fred@example.org", "secret")
+	r.Header.Set("Content-Type", "message/rfc822")
+	answer, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = answer.Body.Close() }()
+	if answer.StatusCode != http.StatusAccepted {
+		body, _ := io.ReadAll(answer.Body)
+		t.Fatalf("%s: %s", answer.Status, body)
+	}
+	if mail := s.await(h, 1)[0]; strings.Join(mail.To, " ") != "wilma@elsewhere.example" {
+		t.Errorf("the smarthost was given %+v", mail)
+	}
 }
 
 // What was accepted while no service was up is sent by the next life of the server.
