@@ -176,6 +176,8 @@ func (q *Queue) Run(ctx context.Context) {
 	defer end.Stop()
 	tasks.Wait()
 	chores.Wait()
+	q.withdrawAgain(work) // nobody else knows of these
+	q.releaseAgain(work)
 }
 
 func (q *Queue) setRunning(running bool) {
