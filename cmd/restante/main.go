@@ -30,6 +30,7 @@ type program struct {
 	Relay      relayCommand      `cmd:"" help:"See and steer how mail of users leaves a running server."`
 	RelayAgent relayAgentCommand `cmd:"" help:"Be a sending service: take mail from servers and hand it to a smarthost or a maker of mail services."`
 	RelayFake  relayFakeCommand  `cmd:"" help:"Play a smarthost or a maker of mail services that fails on command, to rehearse failures."`
+	DKIM       dkimCommand       `cmd:"" name:"dkim" help:"Print the DNS record of a key that signs what users send; the key is made if it is not there."`
 	Schema     schemaCommand     `cmd:"" help:"Make the tables in Apache Cassandra that serve --store cassandra needs."`
 	Sweep      sweepCommand      `cmd:"" help:"Delete what nobody can reach in Apache Cassandra: what half-finished work left behind. Servers do so daily."`
 	Repair     repairCommand     `cmd:"" help:"Compare listings and contents in Apache Cassandra, after a disaster."`
