@@ -3,6 +3,7 @@ package app
 import (
 	"crypto/tls"
 	"log/slog"
+	"maps"
 
 	"restante/rest"
 	"restante/web"
@@ -25,6 +26,7 @@ func (a *App) newAdmin(tlsConfig *tls.Config, token string, log *slog.Logger) se
 	}
 	stopping := make(chan struct{})
 	if a.relay != nil {
+		maps.Copy(o.Pages, web.Relay())
 		o.Relay = &rest.RelayOptions{Pool: a.relay.pool, Node: a.relay.node, Stopping: stopping}
 	}
 	s := newHTTP(rest.Admin(o), tlsConfig, log)

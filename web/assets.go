@@ -92,3 +92,12 @@ func (s site) url(p string) (string, error) {
 	}
 	return p + "?v=" + f.version, nil
 }
+
+// handlers are the files by their paths on a server.
+func (s site) handlers() map[string]http.Handler {
+	all := make(map[string]http.Handler, len(s))
+	for p, f := range s {
+		all["/"+p] = f
+	}
+	return all
+}

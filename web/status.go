@@ -9,9 +9,5 @@ func Status() map[string]http.Handler {
 	s := make(site)
 	s.add("status/status.js", "status/status.css", "status/page.css", "status/icon.svg")
 	s["status"] = s.render("status.html", statusPolicy, nil)
-	all := make(map[string]http.Handler, len(s))
-	for p, f := range s {
-		all["/"+p] = f
-	}
-	return all
+	return s.handlers()
 }

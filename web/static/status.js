@@ -250,6 +250,7 @@ function add(sample) {
   samples.push(sample);
   if (samples.length > smoothed + 1) samples.shift();
   const before = samples.at(-2), long = samples.length > 1 ? samples[0] : null;
+  $("relay").hidden = !sample.has("restante_relay_entries"); // where no mail leaves there is no such page
   for (const room of rooms) {
     room.section.hidden = Boolean(room.needs && !sample.has(room.needs));
     for (const tile of room.tiles) {
