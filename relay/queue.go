@@ -107,8 +107,9 @@ type Queue struct {
 	chores   fifo // messages of whose delay or end the sender is to hear
 	pending  int  // entries that something is left to do for
 	hints    map[mailbox.MessageID]string
-	said     map[packedSaying]packedSaying // shared by entries that came to the same
-	untold   map[mailbox.MessageID]stamp   // when a sender is told of a delay who could not be
+	said     map[packedSaying]packedSaying  // shared by entries that came to the same
+	untold   map[mailbox.MessageID]stamp    // when a sender is told of a delay who could not be
+	arriving map[mailbox.MessageID]struct{} // messages not yet accepted, or refused and not withdrawn: a load leaves them alone
 	withdraw []withdrawal
 	unneeded []mailbox.MessageID // whose content is to be released
 
@@ -133,6 +134,7 @@ func New(o Options) (*Queue, error) {
 		opening: make(chan struct{}, 1), kick: make(chan struct{}, 1),
 		segments: make(map[Segment]*segment), hints: make(map[mailbox.MessageID]string),
 		said: make(map[packedSaying]packedSaying), untold: make(map[mailbox.MessageID]stamp), ready: newLines(),
+		arriving: make(map[mailbox.MessageID]struct{}),
 	}
 	q.metrics = newMetrics(q)
 	if o.Registerer != nil {

@@ -109,7 +109,9 @@ func (q *Queue) merge(m *message) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	s := m.segment
-	if _, finished := s.finished[m.id]; finished || s.gone {
+	_, finished := s.finished[m.id]
+	_, arriving := q.arriving[m.id]
+	if finished || arriving || s.gone {
 		return
 	}
 	switch known := s.messages[m.id]; {

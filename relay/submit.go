@@ -74,6 +74,7 @@ func (q *Queue) accept(ctx context.Context, id mailbox.MessageID, s Submission) 
 	if err != nil {
 		return err
 	}
+	q.arrives(id)
 	err = in.writer.offer(q.event(id, Whole, Accepted, 0, data))
 	if err == nil && !q.ours() {
 		err = ErrLease // another may have read the segment before this was in it
@@ -88,11 +89,18 @@ func (q *Queue) accept(ctx context.Context, id mailbox.MessageID, s Submission) 
 	m := q.newMessage(id, in, &s)
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	delete(q.arriving, id)
 	if !in.gone { // else who has the segment now has read this too, as the lease was ours
 		in.messages[id] = m
 		q.place(m, 0)
 	}
 	return nil
+}
+
+func (q *Queue) arrives(id mailbox.MessageID) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.arriving[id] = struct{}{}
 }
 
 // A withdrawal is a message that was refused although it may be in the journal.
@@ -116,6 +124,7 @@ func (q *Queue) takeBack(w withdrawal) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if len(q.withdraw) >= mostToRepeat {
+		delete(q.arriving, w.id)
 		q.unreserve(w.in, w.entries)
 		return
 	}
@@ -141,6 +150,7 @@ func (q *Queue) withdrawAgain(ctx context.Context) {
 		}
 		q.mu.Lock()
 		q.withdraw = slices.Delete(q.withdraw, 0, 1)
+		delete(q.arriving, w.id)
 		q.unreserve(w.in, w.entries)
 		q.mu.Unlock()
 	}
