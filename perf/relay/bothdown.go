@@ -29,15 +29,9 @@ func (b *bothDown) Run(ctx context.Context, out io.Writer) error {
 func (b *bothDown) trial(ctx context.Context, s *stage) (*verdict, error) {
 	l := newLedger(rand.Uint64())
 	v := &verdict{name: fmt.Sprintf("both down for %v, %s mails/s", b.Dead, number(b.Rate))}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	submitted := make(chan error, 1)
 	began := time.Now()
-	go func() {
-		t := traffic{nodes: s.nodes, ledger: l, rate: b.Rate, octets: b.Octets}
-		submitted <- t.run(ctx, b.Before+b.Dead+b.After, 0)
-	}()
-	defer func() { <-submitted }()
+	mails := traffic{nodes: s.nodes, ledger: l, rate: b.Rate, octets: b.Octets}.start(ctx, b.Before+b.Dead+b.After)
+	defer mails.end()
 	if !scenario.Pause(ctx, b.Before) {
 		return nil, ctx.Err()
 	}
@@ -75,9 +69,7 @@ func (b *bothDown) trial(ctx context.Context, s *stage) (*verdict, error) {
 		}
 	}
 	s.say("both are started; %d mails wait", waiting)
-	err = <-submitted
-	submitted <- nil // for the deferred one
-	if err != nil {
+	if err := mails.wait(); err != nil {
 		s.say("some mail was not taken: %v", err)
 	}
 	if err := s.drained(ctx, l, heldAtMost, b.Retry, s.nodes...); err != nil {

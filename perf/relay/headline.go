@@ -46,16 +46,9 @@ func (h *headline) trial(ctx context.Context, s *stage) (*verdict, error) {
 	defer w.stop()
 	v := &verdict{name: fmt.Sprintf("headline, %s mails/s, %d kills", number(h.Rate), h.Kills)}
 
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	submitted := make(chan error, 1)
 	began := time.Now()
-	length := h.Before + time.Duration(h.Kills)*(h.Dead+h.After)
-	go func() {
-		t := traffic{nodes: s.nodes, ledger: l, rate: h.Rate, octets: h.Octets}
-		submitted <- t.run(ctx, length, 0)
-	}()
-	defer func() { <-submitted }()
+	mails := traffic{nodes: s.nodes, ledger: l, rate: h.Rate, octets: h.Octets}.start(ctx, h.Before+time.Duration(h.Kills)*(h.Dead+h.After))
+	defer mails.end()
 
 	last := window{began, began.Add(h.Before)}
 	both := []window{last}
@@ -71,9 +64,7 @@ func (h *headline) trial(ctx context.Context, s *stage) (*verdict, error) {
 		last = window{dies.started, dies.started.Add(h.After)}
 		both, lives = append(both, last), append(lives, dies)
 	}
-	err := <-submitted
-	submitted <- nil // for the deferred one
-	if err != nil {
+	if err := mails.wait(); err != nil {
 		s.say("some mail was not taken: %v", err)
 	}
 	s.say("all is submitted")
@@ -140,25 +131,10 @@ func (s *stage) lifeOf(ctx context.Context, a *agent, away time.Duration) (life,
 func (v *verdict) life(w *watch, s *stage, kill int, of life) {
 	for _, n := range s.nodes {
 		what := func(text string) string { return fmt.Sprintf("kill %d: node %s %s, ms", kill, n.name, text) }
-		about := func(is func(sighting) bool) func(sighting) bool {
-			return func(s sighting) bool { return s.node == n.name && s.service == of.service && is(s) }
-		}
-		away, ever := window{of.killed, of.started}, window{of.started, time.Now()}
-		out, found := w.first(away, about(func(s sighting) bool { return s.state == "down" }))
-		if !found {
-			out.at = of.started
-		}
-		v.atMost(what("has it down after"), ms(out.at.Sub(of.killed)), ms(outAtMost))
-		late := window{of.killed.Add(outAtMost), of.started}
-		_, again := w.first(late, about(func(s sighting) bool { return s.given }))
-		v.exactly(fmt.Sprintf("kill %d: node %s gives it mail while it is dead", kill, n.name), count(again), 0)
-
-		beat, heard := w.first(ever, about(func(s sighting) bool { return s.beat.After(of.started) }))
-		back, found := w.first(ever, about(func(s sighting) bool { return s.given && s.state == "up" }))
-		if !heard || !found {
-			back.at = beat.beat.Add(time.Hour)
-		}
-		v.atMost(what("has it up again, after its first beat,"), ms(back.at.Sub(beat.beat)), ms(backAtMost))
+		out := w.out(n.name, of.service, window{of.killed, of.started})
+		v.atMost(what("gives it no more mail after"), ms(out.Sub(of.killed)), ms(outAtMost))
+		beat, back := w.back(n.name, of.service, of.started)
+		v.atMost(what("has it up, after its first beat"), ms(back.Sub(beat)), ms(backAtMost))
 	}
 }
 

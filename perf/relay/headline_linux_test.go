@@ -16,7 +16,7 @@ func TestMailLeavesWhileAServiceDiesAndComesBack(t *testing.T) {
 	if err := h.Run(t.Context(), &out); err != nil {
 		t.Errorf("%v\n%s", err, &out)
 	}
-	for _, line := range []string{"mails taken and lost", "kill 1: node 1 has it down after", "kill 1 and 10 s after"} {
+	for _, line := range []string{"mails taken and lost", "kill 1: node 1 gives it no more mail after", "kill 1 and 10 s after"} {
 		if !strings.Contains(out.String(), line) {
 			t.Errorf("there is no line of %q in\n%s", line, &out)
 		}

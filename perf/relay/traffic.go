@@ -69,6 +69,36 @@ func (t traffic) run(ctx context.Context, length time.Duration, count int) error
 	return errors.Join(errs...)
 }
 
+// A running traffic.
+type running struct {
+	cancel context.CancelFunc
+	done   chan struct{}
+	err    error // once done is closed
+}
+
+// start submits for so long, in the background. End must be called.
+func (t traffic) start(ctx context.Context, length time.Duration) *running {
+	ctx, cancel := context.WithCancel(ctx)
+	r := &running{cancel: cancel, done: make(chan struct{})}
+	go func() {
+		defer close(r.done)
+		r.err = t.run(ctx, length, 0)
+	}()
+	return r
+}
+
+// wait returns when all is submitted, with why some mail was not taken.
+func (r *running) wait() error {
+	<-r.done
+	return r.err
+}
+
+// end gives up what is not submitted yet.
+func (r *running) end() {
+	r.cancel()
+	<-r.done
+}
+
 // A submitter is one connection.
 type submitter struct {
 	traffic

@@ -15,7 +15,6 @@ type watch struct {
 
 	mu   sync.Mutex
 	seen []sighting // in their order
-	err  error      // the last one
 }
 
 // A sighting is what a node said of a service that it had not said before.
@@ -53,13 +52,12 @@ func (w *watch) stop() {
 
 func (w *watch) look(ctx context.Context, n *node, last map[string]sighting) {
 	services, err := n.services(ctx)
+	if err != nil {
+		return // what is not seen is held against the node
+	}
 	now := time.Now()
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if err != nil {
-		w.err = err
-		return
-	}
 	for _, s := range services {
 		name := s.Document.Name
 		seen := sighting{at: now, node: n.name, service: name, state: s.State, reason: s.Reason, given: s.Weight > 0}
@@ -81,14 +79,54 @@ func (s sighting) tells(before sighting) bool {
 	return s.state != before.state || s.reason != before.reason || s.given != before.given || s.beat.Sub(before.beat) > sameBeat
 }
 
-// first is the first sighting in a time that is as it should be.
-func (w *watch) first(in window, is func(sighting) bool) (sighting, bool) {
+// of are the sightings of a service by a node until a time.
+func (w *watch) of(node, service string, until time.Time) []sighting {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	var all []sighting
 	for _, s := range w.seen {
-		if in.holds(s.at) && is(s) {
-			return s, true
+		if s.node == node && s.service == service && s.at.Before(until) {
+			all = append(all, s)
 		}
 	}
-	return sighting{}, false
+	return all
+}
+
+// out is from when on a node gave a service no more mail, in a time in which it was dead;
+// the end of that time, where it went on.
+func (w *watch) out(node, service string, dead window) time.Time {
+	out, given := dead.from, true
+	for _, s := range w.of(node, service, dead.to) {
+		switch {
+		case s.given:
+			given = true
+		case given:
+			out, given = s.at, false
+		}
+	}
+	if given {
+		return dead.to
+	}
+	return later(out, dead.from)
+}
+
+// back is when the first beat of a service was heard that had started, and when a node had
+// it up from then on; much later, where it never had.
+func (w *watch) back(node, service string, started time.Time) (beat, up time.Time) {
+	for _, s := range w.of(node, service, time.Now()) {
+		if beat.IsZero() && s.beat.After(started) {
+			beat = s.beat
+		}
+		if !beat.IsZero() && s.state == "up" && s.given {
+			return beat, s.at
+		}
+	}
+	return started, time.Now()
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
