@@ -95,7 +95,7 @@ func TestABrokenPromiseIsToldAndWritten(t *testing.T) {
 	v.atLeast("ratio", 0.69, 0.7)
 	v.part("all", l, window{began, began.Add(time.Minute)})
 	broken := v.broken()
-	if len(broken) != 3 || !strings.HasPrefix(broken[0], "mails taken and lost: 1.00") || !strings.HasPrefix(broken[1], "mails handed over again: 1.00") || !strings.HasPrefix(broken[2], "ratio: 0.690") {
+	if len(broken) != 3 || !strings.HasPrefix(broken[0], "mails taken and lost: 1,") || !strings.HasPrefix(broken[1], "mails handed over again: 1,") || !strings.HasPrefix(broken[2], "ratio: 0.690") {
 		t.Errorf("broken %q", broken)
 	}
 	var out strings.Builder

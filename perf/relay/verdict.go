@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"math"
 	"strings"
 
 	"restante/perf/latency"
@@ -154,4 +155,10 @@ func (p *printer) line(format string, args ...any) {
 	}
 }
 
-func number(v float64) string { return report.Number(v) }
+// number is v as elsewhere, but that a small count is written as one.
+func number(v float64) string {
+	if v < 100 && v == math.Trunc(v) {
+		return fmt.Sprint(v)
+	}
+	return report.Number(v)
+}
