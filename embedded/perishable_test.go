@@ -84,6 +84,9 @@ func TestWhatHasEndedIsForgotten(t *testing.T) {
 	suppress(t, s, fred, bob, clock.now.Add(time.Hour))
 	suppress(t, s, bob, bob, clock.now.Add(time.Hour))
 	suppress(t, s, bob, bob, clock.now.Add(3*time.Hour)) // its time was put off
+	if n := allKeys(t, s); n != 7 {
+		t.Errorf("%d keys; want 2 registers and an end, and 2 recipients with theirs", n)
+	}
 	clock.now = clock.now.Add(time.Hour - time.Nanosecond)
 	sweep(t, s, SweepStats{})
 	if got := registers(t, s); fmt.Sprint(got) != "map[service/a:1 x service/b:2 ]" {
@@ -121,6 +124,18 @@ func TestARegisterThatHasEndedGivesWayToAnyVersion(t *testing.T) {
 	}
 	if n := allKeys(t, s); n != 1 {
 		t.Errorf("%d keys are left; want the register", n)
+	}
+}
+
+// The sweep may have read a key of expiry before the end was put off.
+func TestWhatWasPutOffIsNotForgottenForItsOldEnd(t *testing.T) {
+	s, clock, _ := sweepable(t)
+	key, old := suppressedKey(fred, bob), clock.now.Add(time.Hour)
+	suppress(t, s, fred, bob, clock.now.Add(2*time.Hour))
+	clock.now = old
+	forgotten, err := s.perishables.forget(t.Context(), key, perishableExpiryKey(old, key), clock.now)
+	if n := suppressed(t, s, fred); err != nil || forgotten || n != 1 {
+		t.Errorf("forgotten: %t, %v; %d are left", forgotten, err, n)
 	}
 }
 
@@ -167,7 +182,7 @@ func TestAListIsReadPageByPage(t *testing.T) {
 func TestAServiceCanBeRemovedOnAFullDisk(t *testing.T) {
 	fs := vfs.NewMem()
 	s := openStore(t, Options{FS: fs, MinFree: 1 << 20})
-	fs.TestingSetDiskUsage(vfs.DiskUsage{AvailBytes: 1<<20 + 10, TotalBytes: 1 << 30})
+	fs.TestingSetDiskUsage(vfs.DiskUsage{AvailBytes: 1 << 20, TotalBytes: 1 << 30})
 	if err := s.Shared().Put(t.Context(), pool.Register{Key: "k", Version: 1, Data: []byte("x")}); !errors.Is(err, mailbox.ErrFull) {
 		t.Errorf("Put = %v; want ErrFull", err)
 	}
