@@ -117,10 +117,10 @@ func (s *submitter) submit(ctx context.Context, due time.Time) error {
 		to = fmt.Sprintf(elsewhere, id.Seq)
 	}
 	m := s.writer.Compose(id, s.user, to, s.octets)
-	if err := s.connect(ctx); err != nil {
-		return err
-	}
 	s.ledger.submit(id, due, s.octets)
+	if err := s.connect(ctx); err != nil {
+		return fmt.Errorf("connect to node %s: %w", s.node.name, err)
+	}
 	err := s.smtp.Send(wire.Mail{From: s.user, To: []string{to}, Data: m.Wire}, true)
 	var said *wire.ReplyError
 	switch {
