@@ -26,6 +26,7 @@ import (
 type queueHistory struct {
 	seed      uint64
 	lives     []time.Duration // how long each lives; the last one goes on to the end
+	heirs     int             // queues in the last life, that share the segments
 	messages  int             // submitted in each life
 	faults    int             // of a hundred calls of the journal
 	failures  int             // of a hundred answers
@@ -37,13 +38,18 @@ type queueHistory struct {
 func drawQueueHistory(t *rapid.T) queueHistory {
 	return queueHistory{
 		seed:      rapid.Uint64().Draw(t, "seed"),
-		lives:     rapid.SliceOfN(rapid.Map(rapid.IntRange(1, 20_000), func(ms int) time.Duration { return time.Duration(ms) * time.Millisecond }), 1, 4).Draw(t, "lives"),
+		lives:     rapid.SliceOfN(rapid.OneOf(drawMilliseconds(20_000), drawMilliseconds(3*60*60*1000)), 1, 4).Draw(t, "lives"),
+		heirs:     rapid.IntRange(1, 3).Draw(t, "heirs"),
 		messages:  rapid.IntRange(1, 25).Draw(t, "messages"),
 		faults:    rapid.IntRange(0, 30).Draw(t, "faults"),
 		failures:  rapid.IntRange(0, 60).Draw(t, "failures"),
 		ambiguous: rapid.IntRange(0, 10).Draw(t, "ambiguous"),
 		pauses:    rapid.Bool().Draw(t, "pauses"),
 	}
+}
+
+func drawMilliseconds(most int) *rapid.Generator[time.Duration] {
+	return rapid.Map(rapid.IntRange(1, most), func(ms int) time.Duration { return time.Duration(ms) * time.Millisecond })
 }
 
 func TestNoMailIsLostWhenTheQueueDies(t *testing.T) {
@@ -135,17 +141,25 @@ func (w *queueWorld) live(t *testing.T, lives time.Duration, last bool) {
 	if !last {
 		x.Inject(func(relaytest.Call) relaytest.Fault { return w.fault() })
 	}
-	q, err := relay.New(relay.Options{
-		Journal: x, Contents: w.contents, Pool: x, Lease: x, IDs: w.ids, Notifier: x, Log: slog.New(slog.DiscardHandler),
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	q.Mutate(w.rule)
 	ctx, cancel := context.WithCancel(context.Background())
-	w.ghosts.Go(func() { q.Run(ctx) })
+	queues := make([]*relay.Queue, 1)
+	if last {
+		queues = make([]*relay.Queue, max(1, w.heirs))
+	}
+	for i := range queues {
+		q, err := relay.New(relay.Options{
+			Journal: x, Contents: w.contents, Pool: x, Lease: x, IDs: w.ids, Notifier: x, Log: slog.New(slog.DiscardHandler),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		q.Mutate(w.rule)
+		queues[i] = q
+		w.ghosts.Go(func() { q.Run(ctx) })
+	}
+	q := queues[0]
 	synctest.Wait()
-	w.resume(ctx, q)
+	w.resume(ctx, queues)
 	var submitting sync.WaitGroup
 	if !last {
 		for i := range w.messages {
@@ -157,7 +171,7 @@ func (w *queueWorld) live(t *testing.T, lives time.Duration, last bool) {
 	}
 	if last {
 		time.Sleep(time.Minute)
-		w.resume(ctx, q) // what arrived late
+		w.resume(ctx, queues) // what arrived late
 	}
 	time.Sleep(lives)
 	x.end()
@@ -170,9 +184,10 @@ func (w *queueWorld) live(t *testing.T, lives time.Duration, last bool) {
 	submitting.Wait()
 }
 
-// resume has a queue take over all that is there.
-func (w *queueWorld) resume(ctx context.Context, q *relay.Queue) {
+// resume has queues take over all that is there, each segment the same one.
+func (w *queueWorld) resume(ctx context.Context, queues []*relay.Queue) {
 	for _, s := range w.segments() {
+		q := queues[int(s.ID[3])%len(queues)]
 		for done := false; !done; time.Sleep(10 * time.Millisecond) {
 			ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 			done = q.Resume(ctx, s) == nil
