@@ -108,6 +108,9 @@ func (p *public) authenticate(w http.ResponseWriter, r *http.Request, from netip
 	if user, password, ok := r.BasicAuth(); ok {
 		var who auth.Identity
 		if who, err = p.Submissions.Verifier.Verify(ctx, auth.Attempt{User: user, Password: password, Remote: from}); err == nil {
+			if who.Maildrop.Temporary() { // which anybody can make, and would send to anybody by
+				return nil, problem(http.StatusForbidden, "account-required", "temporary mailboxes receive only")
+			}
 			return &who, nil
 		}
 	}

@@ -293,6 +293,16 @@ func TestOnlyUsersSubmit(t *testing.T) {
 	}
 }
 
+func TestATemporaryMailboxSendsNothing(t *testing.T) {
+	s := newSorting(t)
+	made := s.mailbox(t, "")
+	w := s.submit("from="+made.Email+"&to=ann@example.com", letterToSend, as(made.Email, "secret"))
+	wantProblem(t, w, http.StatusForbidden, "account-required")
+	if n := len(s.outbox.all()); n > 0 {
+		t.Errorf("%d were taken", n)
+	}
+}
+
 // unread is a body that nobody may read before its sender is known.
 type unread struct{ *testing.T }
 
