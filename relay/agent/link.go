@@ -191,6 +191,7 @@ func (l *link) join(ctx context.Context) (credential, error) {
 		if l.shared.latest.token == "" || l.shared.latest.before(c) {
 			l.shared.latest = c
 		}
+		l.conflict = time.Time{}
 		l.log.Info("registered", "epoch", c.epoch)
 	}
 	l.mu.Lock()
@@ -242,13 +243,8 @@ type heard struct {
 	Drain bool   `json:"drain"`
 }
 
+// beat may be called at any time, by anybody.
 func (l *link) beat(ctx context.Context, mine credential) (h heard, err error) {
-	l.conflict = time.Time{}
-	return l.say(ctx, mine)
-}
-
-// say is a beat. It may be called at any time, by anybody.
-func (l *link) say(ctx context.Context, mine credential) (h heard, err error) {
 	b := l.agent.beat()
 	b.Epoch, b.Seq = mine.epoch, l.seq.Add(1)
 	ctx, cancel := context.WithTimeout(ctx, beatTimeout)
@@ -260,7 +256,7 @@ func (l *link) say(ctx context.Context, mine credential) (h heard, err error) {
 // urge beats once more now.
 func (l *link) urge() {
 	if mine := l.known(); mine.token != "" {
-		if _, err := l.say(context.Background(), mine); err != nil {
+		if _, err := l.beat(context.Background(), mine); err != nil {
 			l.log.Debug("server not told that the agent leaves", "err", err)
 		}
 	}

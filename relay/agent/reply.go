@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"path"
@@ -23,7 +24,7 @@ const textMost = 400
 func replyFor(o relay.Outcome) smtp.Reply {
 	switch o.Result {
 	case relay.Success:
-		text := cmpText(o.Text, "ok")
+		text := cmp.Or(o.Text, "ok")
 		if o.RemoteID != "" {
 			text += ", queued as " + o.RemoteID
 		}
@@ -33,7 +34,7 @@ func replyFor(o relay.Outcome) smtp.Reply {
 	case relay.BadMessage:
 		return translated(554, "5.6.0", "5.*", "5.1.*", o)
 	case relay.Throttled:
-		o.Text = cmpText(o.Text, "too much")
+		o.Text = cmp.Or(o.Text, "too much")
 		if until := o.Until; !until.IsZero() {
 			// The form has whole seconds.
 			o.Text = cut(o.Text, textMost-100) + ", try again after " + until.Add(time.Second-1).UTC().Format(http.TimeFormat)
@@ -52,7 +53,7 @@ func replyFor(o relay.Outcome) smtp.Reply {
 // translated is a reply with an enhanced code of our own, unless that of the outcome is
 // like one pattern and not like another. Then what was said stands in the text.
 func translated(code int, enhanced, like, unlike string, o relay.Outcome) smtp.Reply {
-	text := cmpText(o.Text, o.Result.String())
+	text := cmp.Or(o.Text, o.Result.String())
 	match := func(pattern string) bool { ok, _ := path.Match(pattern, o.Enhanced); return ok }
 	if match(like) && !match(unlike) {
 		return reply(code, o.Enhanced, text)
@@ -61,13 +62,6 @@ func translated(code int, enhanced, like, unlike string, o relay.Outcome) smtp.R
 		text = fmt.Sprintf("(%s) %s", strings.TrimSpace(strconv.Itoa(o.Code)+" "+o.Enhanced), text)
 	}
 	return reply(code, enhanced, text)
-}
-
-func cmpText(s, other string) string {
-	if s == "" {
-		return other
-	}
-	return s
 }
 
 func reply(code int, enhanced, text string) smtp.Reply {
