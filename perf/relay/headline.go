@@ -16,6 +16,7 @@ type headline struct {
 
 	Rate   float64       `default:"100" help:"Mails a second."`
 	Octets int           `default:"2048" help:"Octets of a body."`
+	Slow   time.Duration `default:"50ms" help:"How long the fakes take for a mail, so that some are under way when the service dies."`
 	Kills  int           `default:"1" help:"How often the service is killed."`
 	Before time.Duration `default:"30s" help:"How long both are up at first."`
 	Dead   time.Duration `default:"30s" help:"How long the killed one stays away."`
@@ -41,6 +42,15 @@ func (h *headline) Run(ctx context.Context, out io.Writer) error {
 }
 
 func (h *headline) trial(ctx context.Context, s *stage) (*verdict, error) {
+	for _, f := range s.fakes {
+		slow := setting{Mode: "slow:" + h.Slow.String()}
+		if h.Slow <= 0 {
+			slow = works
+		}
+		if err := f.do(ctx, slow); err != nil {
+			return nil, err
+		}
+	}
 	l := newLedger(rand.Uint64())
 	w := startWatch(ctx, s.nodes)
 	defer w.stop()

@@ -10,7 +10,7 @@ import (
 func TestMailLeavesWhileAServiceDiesAndComesBack(t *testing.T) {
 	h := headline{
 		settings: settings{Store: "embedded", Temp: t.TempDir()},
-		Rate:     100, Octets: 2048, Kills: 1, Before: 4 * time.Second, Dead: 6 * time.Second, After: 5 * time.Second, Retry: true,
+		Rate:     100, Octets: 2048, Slow: 50 * time.Millisecond, Kills: 1, Before: 4 * time.Second, Dead: 6 * time.Second, After: 5 * time.Second, Retry: true,
 	}
 	var out strings.Builder
 	if err := h.Run(t.Context(), &out); err != nil {
