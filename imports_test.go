@@ -39,6 +39,7 @@ var allowed = map[string][]string{
 	"embedded":         {"mailbox", "relay", "relay/pool"},
 	"schema":           {"internal/cql"},
 	"web":              {},
+	"web/screenshots":  {"relay/fake"},
 	"webhook":          {"mailbox"},
 	"app":              {"mailbox", "auth", "relay", "relay/agent", "relay/fake", "relay/pool", "relay/provider", "relay/schedule", "pop3", "smtp", "rest", "temporary", "textman", "web", "webhook", "embedded", "cassandra", "schema", "internal/network"},
 	"cmd/restante":     {"app", "rest"},

@@ -1,9 +1,10 @@
 // Screenshots shows the pages as people see them: it builds the server, starts it
-// with its own defaults on free ports, makes addresses, sends them mail by SMTP, and
-// has Chromium take a picture of each state that the pages have, in light and dark,
-// on a large screen and on a phone.
+// with its own defaults on free ports, makes addresses, sends them mail by SMTP, has
+// mail leave through services that fail, and has Chromium take a picture of each state
+// that the pages have, in light and dark, on a large screen and on a phone; or only of
+// the states that are named.
 //
-//	go run ./web/screenshots DIR
+//	go run ./web/screenshots DIR [STATE…]
 package main
 
 import (
@@ -13,25 +14,26 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"syscall"
 
 	"restante/web/internal/browser"
 )
 
 func main() {
-	if len(os.Args) != 2 {
-		fmt.Fprintln(os.Stderr, "usage: go run ./web/screenshots DIR")
+	if len(os.Args) < 2 {
+		fmt.Fprintln(os.Stderr, "usage: go run ./web/screenshots DIR [STATE…]")
 		os.Exit(2)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, os.Args[1]); err != nil {
+	if err := run(ctx, os.Args[1], os.Args[2:]); err != nil {
 		fmt.Fprintln(os.Stderr, "screenshots:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, dir string) (err error) {
+func run(ctx context.Context, dir string, only []string) (err error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
@@ -40,6 +42,11 @@ func run(ctx context.Context, dir string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(temp)) }()
+	stopServices, err := startServices(serviceFile(temp))
+	defer func() { err = errors.Join(err, stopServices()) }()
+	if err != nil {
+		return err
+	}
 	s, err := startServer(ctx, temp)
 	if err != nil {
 		return err
@@ -51,6 +58,9 @@ func run(ctx context.Context, dir string) (err error) {
 	}
 	defer b.Close()
 	for _, scene := range scenes {
+		if len(only) > 0 && !slices.Contains(only, scene.name) {
+			continue
+		}
 		if err := shoot(b, s, scene, filepath.Join(dir, scene.name+".png")); err != nil {
 			return fmt.Errorf("%s: %w", scene.name, err)
 		}

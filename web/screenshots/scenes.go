@@ -45,6 +45,12 @@ var scenes = []scene{
 	{name: "status", play: (*stage).status},
 	{name: "status-dark", dark: true, play: (*stage).status},
 	{name: "status-phone", phone: true, play: (*stage).status},
+	{name: "relay", play: (*stage).relay},
+	{name: "relay-dark", dark: true, play: (*stage).relay},
+	{name: "relay-phone", phone: true, play: (*stage).relay},
+	{name: "relay-entry", play: (*stage).entry},
+	{name: "relay-entry-phone", phone: true, play: (*stage).entry},
+	{name: "relay-adoption", dark: true, play: (*stage).adoption},
 	{name: "away", play: (*stage).away}, // the last one
 }
 

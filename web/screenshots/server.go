@@ -28,12 +28,12 @@ func startServer(ctx context.Context, dir string) (*server, error) {
 	if out, err := exec.CommandContext(ctx, "go", "build", "-o", bin, "restante/cmd/restante").CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("build restante: %w: %s", err, out)
 	}
-	args := []string{"serve", "--data", data, "--domain", "example.org", "--temp-domain", "temp.example.org"}
-	wanted := []string{"smtp", "pop3", "pop3s", "http", "admin"}
+	args := []string{"serve", "--data", data, "--domain", "example.org", "--temp-domain", "temp.example.org", "--relay-services", serviceFile(dir), "--insecure-auth"}
+	wanted := []string{"smtp", "submission", "pop3", "pop3s", "http", "admin"}
 	for _, flag := range wanted {
 		args = append(args, "--"+flag, "127.0.0.1:0")
 	}
-	args = append(args, "--submission", "off", "--submissions", "off")
+	args = append(args, "--submissions", "off")
 	s := &server{program: exec.CommandContext(ctx, bin, args...), ports: make(map[string]string)}
 	s.program.Stderr = os.Stderr
 	if log, err := os.Create(filepath.Join(dir, "log")); err == nil {
@@ -63,6 +63,9 @@ func startServer(ctx context.Context, dir string) (*server, error) {
 		return nil, errors.Join(err, s.stop())
 	}
 	s.token = strings.TrimSpace(string(token))
+	if err := s.account(); err != nil {
+		return nil, errors.Join(err, s.stop())
+	}
 	go func() { // so that it never waits for somebody to read
 		for lines.Scan() {
 		}

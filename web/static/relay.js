@@ -410,7 +410,10 @@ function unfold(e) {
     ["Answer", [e.code || "", e.enhanced, e.text].filter(Boolean).join(" ")],
   ];
   $("entry-lines").replaceChildren(...lines.filter(([, text]) => text).flatMap(([name, text]) => [make("dt", "", name), make("dd", "", text)]));
-  $("by").replaceChildren(...[...rows.keys()].map(name => new Option(name, name, false, name !== e.service)));
+  $("by").replaceChildren(...[...rows.keys()].map(name => new Option(name)));
+  const others = [...rows.values()].filter(r => r.name !== e.service);
+  const better = others.find(r => r.service.weight > 0) ?? others[0];
+  if (better) $("by").value = better.name;
   $("by").closest(".reroute").hidden = !rows.size;
   show($("entry-error"));
   sure(false);
