@@ -9,6 +9,8 @@ import (
 	"regexp"
 	"strings"
 	"time"
+
+	"restante/perf/scenario"
 )
 
 // outcomes is the trial of answers that are not 250.
@@ -184,7 +186,7 @@ func (o *outcomes) refusal(ctx context.Context, s *stage, v *verdict) error {
 			s.say("%v", err)
 		}
 		// A second notification would not be long in coming.
-		time.Sleep(time.Second)
+		scenario.Pause(ctx, time.Second)
 		if bounces, err = s.bounces(ctx); err != nil {
 			return err
 		}
