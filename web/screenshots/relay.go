@@ -124,11 +124,11 @@ func (s *stage) relay() error {
 		s.click("#token"), func() error { return s.Type(s.server.token + "\r") },
 		s.until(`[...document.querySelectorAll("#services .is")].map(e => e.textContent).join().includes("misconfigured")`),
 		func() error { return s.server.submit(to...) },
-		s.click(`[aria-label="Drain harbour"]`), s.until(`document.querySelector(".is.draining")`),
+		s.click(`[aria-label="Drain harbour"]`), s.until(`document.querySelector("#services .is.draining")`),
 		func() error { return s.server.submit("ivo@reader.example", "jan@library.example") },
 		s.until(`document.querySelector("#counts li:nth-child(5) p").textContent !== "0"`),
 		s.click("#look"), s.until(`document.querySelector("#queue tbody tr")`),
-		s.click(`[aria-label="Resume harbour"]`), s.until(`!document.querySelector(".is.draining")`))
+		s.click(`[aria-label="Resume harbour"]`), s.until(`!document.querySelector("#services .is.draining")`))
 }
 
 func (s *stage) entry() error {
