@@ -380,12 +380,18 @@ func (p *post) Submit(ctx context.Context, l smtp.Letter, content io.Reader) (ma
 	return p.ids.Next(), nil
 }
 
+// parcel is a temporary address.
+var parcel = mailbox.Address{Local: "parcel", Domain: "temp.example.org"}
+
 func (p *post) Verify(_ context.Context, a auth.Attempt) (auth.Identity, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.logins = append(p.logins, a)
 	if p.verifyErr != nil {
 		return auth.Identity{}, p.verifyErr
+	}
+	if a.Password == "secret" && a.User == parcel.String() {
+		return auth.Identity{Address: parcel, Maildrop: mailbox.TemporaryMaildropOf(parcel, 1)}, nil
 	}
 	if a.User != "fred@example.org" || a.Password != "secret" {
 		return auth.Identity{}, fmt.Errorf("%s: %w", a.User, auth.ErrCredentials)

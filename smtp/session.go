@@ -131,7 +131,8 @@ func (s *session) Rcpt(_ string, opts *gosmtp.RcptOptions) (err error) {
 }
 
 // behind is who receives mail for a forward-path here: nobody, where the mail is for
-// elsewhere and there is somebody to send it.
+// elsewhere and there is somebody to send it. That is for accounts: anybody can make
+// himself a temporary address with its password.
 func (s *session) behind(to mailbox.Address) ([]mailbox.Recipient, error) {
 	if s.server.opts.Kind == Relay {
 		return nil, nil
@@ -139,7 +140,7 @@ func (s *session) behind(to mailbox.Address) ([]mailbox.Recipient, error) {
 	ctx, cancel := context.WithTimeout(s.wire.ctx, s.server.opts.StoreTimeout)
 	defer cancel()
 	behind, err := s.server.opts.Router.Resolve(ctx, to)
-	if s.mail.letter != nil && errors.Is(err, mailbox.ErrNotLocal) {
+	if s.mail.letter != nil && errors.Is(err, mailbox.ErrNotLocal) && !s.identity.Maildrop.Temporary() {
 		return nil, nil
 	}
 	return behind, err
