@@ -74,6 +74,14 @@ func (a *App) newRelay() error {
 // nodeName is what tells this process from the others on the store.
 func (a *App) nodeName() string { return fmt.Sprintf("%s/%d", a.config.Hostname, a.config.Node) }
 
+// livingNodes is among how many servers the limits of services are divided.
+func (a *App) livingNodes() int {
+	if a.relay == nil {
+		return 1 // the pool comes first
+	}
+	return a.relay.node.Living()
+}
+
 // newPool makes the pool of services.
 func (a *App) newPool(s services) (*pool.Pool, error) {
 	c := &a.config.Relay
@@ -84,7 +92,7 @@ func (a *App) newPool(s services) (*pool.Pool, error) {
 	specs := make(map[string]string)
 	o := pool.Options{
 		Networks: networks, Scheduler: c.Scheduler, Schedulers: s.Schedulers, IDs: a.deliveries.IDs,
-		Shared: a.store.Shared(), Log: a.log.With("server", "relay"), Registerer: a.registry, Node: a.nodeName(),
+		Shared: a.store.Shared(), Processes: a.livingNodes, Log: a.log.With("server", "relay"), Registerer: a.registry, Node: a.nodeName(),
 	}
 	if c.Enrol != "" {
 		o.Enrolments = []pool.Enrolment{{Digest: pool.Digest(c.Enrol), Note: "--relay-enrol"}}

@@ -469,6 +469,20 @@ func (t *takeover) forget(ctx context.Context, s Segment) {
 	t.log.Info("adopted segment done", "lane", s.Lane, "segment", s.ID)
 }
 
+// living is how many lanes of this data centre live, the own among them.
+func (t *takeover) living() int {
+	now := time.Now()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	n := 1
+	for lane := range t.heard {
+		if lane != t.lane && t.alive(lane, now) {
+			n++
+		}
+	}
+	return n
+}
+
 // ErrAlone is what adopting a data centre fails with where the store has no other.
 var ErrAlone = errors.New("relay: one process has this store, and no other data centre")
 

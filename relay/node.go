@@ -154,6 +154,16 @@ func (n *Node) Queue() (*Queue, error) {
 	return l.queue, nil
 }
 
+// Living is how many nodes of this data centre live, as far as this one has heard: itself
+// and those whose beats are fresh.
+func (n *Node) Living() int {
+	l, err := n.current()
+	if err != nil {
+		return 1
+	}
+	return l.takeover.living()
+}
+
 // AdoptDatacenter has this node adopt what the lanes of another data centre have left to
 // do, and returns how many lanes there are. Nobody can tell from here whether that data
 // centre is dead or only out of reach; where it is at work, its mail is sent twice.

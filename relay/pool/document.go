@@ -117,6 +117,19 @@ func (l Limits) with(o Limits) Limits {
 	}
 }
 
+// among is what each of n processes may give, so that together they keep to the limits.
+// Room is for each its own: it is about connections, and adapts to what the service says.
+func (l Limits) among(n int) Limits {
+	if n > 1 {
+		l.PerSecond /= float64(n)
+		l.Burst /= float64(n)
+		if l.PerDay > 0 {
+			l.PerDay = max(1, l.PerDay/int64(n))
+		}
+	}
+	return l
+}
+
 // ofProvider are the limits of a next hop that are kept here. That of recipients in one
 // transaction is the provider's own to keep.
 func ofProvider(l relay.Limits) Limits {

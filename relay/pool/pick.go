@@ -88,7 +88,7 @@ func (p *Pool) why(w *relay.Want, now time.Time) error {
 			continue
 		}
 		untried = true
-		if wait := s.quota.wait(s.limits, now); wait > 0 && (soonest == 0 || wait < soonest) {
+		if wait := s.quota.wait(s.share(), now); wait > 0 && (soonest == 0 || wait < soonest) {
 			soonest = wait
 		}
 	}
@@ -111,7 +111,7 @@ func (p *Pool) take(s *service, recipients int, now time.Time) *picked {
 	k := &picked{pool: p, service: s, link: s.link, recipients: max(1, recipients), trial: s.state == Trial}
 	s.target.Begin()
 	s.link.users++
-	s.quota.take(s.limits, now, k.recipients)
+	s.quota.take(s.share(), now, k.recipients)
 	if k.trial {
 		s.breaker.trial = true
 	}

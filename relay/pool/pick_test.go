@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -109,6 +110,47 @@ func TestAServiceThatComesBackIsTold(t *testing.T) {
 		a.forSeconds(2)
 		<-changed
 		s.send()
+	})
+}
+
+func TestARateIsDividedAmongProcesses(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var processes atomic.Int32
+		processes.Store(2)
+		s := newSite(t, func(o *pool.Options) {
+			o.Static = []pool.Document{{Name: "a", Kind: "smtp", Limits: pool.Limits{PerSecond: 6, Burst: 6, PerDay: 200}}}
+			o.Processes = func() int { return int(processes.Load()) }
+		})
+		s.warm()
+		sent := func(d time.Duration) (n int) {
+			for end := time.Now().Add(d); time.Now().Before(end); {
+				changed := s.Changed()
+				k, err := s.Pick(want)
+				if err == nil {
+					k.Send(t.Context(), mail(1))
+					n++
+					continue
+				}
+				select {
+				case <-changed:
+				case <-time.After(time.Until(end)):
+				}
+			}
+			return n
+		}
+		if n := sent(20 * time.Second); n < 62 || n > 64 {
+			t.Errorf("%d in 20 s at half of 6/s and of 6 at once; want 63", n)
+		}
+		processes.Store(1) // the other one is dead
+		time.Sleep(time.Second)
+		if n := sent(10 * time.Second); n < 60 || n > 66 {
+			t.Errorf("%d in 10 s at 6/s; want 60 and what had gathered", n)
+		}
+		processes.Store(2)
+		time.Sleep(time.Second)
+		if n := sent(10 * time.Second); n != 0 {
+			t.Errorf("%d when half of 200 a day are used; want none", n)
+		}
 	})
 }
 

@@ -36,9 +36,12 @@ type Options struct {
 	// changes, and must not wait for anybody.
 	Open func(Document) (relay.Provider, error)
 
-	Shared Shared              // nil: no other process has the store
-	Node   string              // this process, other than all others on the store; may be empty without Shared
-	IDs    *mailbox.MessageIDs // nil: of its own
+	Shared Shared // nil: no other process has the store
+	// Processes is how many use the services at the same time, this one among them: each
+	// keeps to its part of their limits. Nil: this one alone.
+	Processes func() int
+	Node      string              // this process, other than all others on the store; may be empty without Shared
+	IDs       *mailbox.MessageIDs // nil: of its own
 
 	AgentKinds []string       // that may register; nil: smtp
 	Networks   []netip.Prefix // where agents may be; nil: [Loopback]
@@ -119,6 +122,7 @@ type Pool struct {
 
 	mu         sync.Mutex
 	services   map[string]*service
+	processes  int                   // that share the limits
 	enrolments map[string]*enrolment // by the digest of the token
 	fallback   schedule.Scheduler
 	byDomain   map[string]schedule.Scheduler
@@ -261,8 +265,13 @@ func (p *Pool) scan(ctx context.Context) {
 }
 
 func (p *Pool) look() {
+	processes := 1
+	if p.options.Processes != nil {
+		processes = p.options.Processes()
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.processes = processes
 	now := time.Now()
 	for _, s := range p.services {
 		p.review(s, now)

@@ -163,7 +163,7 @@ func (s *service) judge(now time.Time) (State, string) {
 		worse(s.lease.judge(now, s.pool.polled, s.pool.options.TTL))
 	}
 	worse(s.breaker.judge(now))
-	worse(s.quota.judge(s.limits, now))
+	worse(s.quota.judge(s.share(), now))
 	return state, reason
 }
 
@@ -213,12 +213,15 @@ func (s *service) suits(w *relay.Want) bool {
 		!(s.takes.Reassembles && w.Signed)
 }
 
+// share are the limits of rate and quota that this process keeps to.
+func (s *service) share() Limits { return s.limits.among(s.pool.processes) }
+
 // hasRoom reports whether it has room for a mail now.
 func (s *service) hasRoom(now time.Time) bool {
 	if s.state == Trial && s.breaker.trial {
 		return false
 	}
-	return s.target.Outstanding() < s.room() && s.quota.wait(s.limits, now) == 0
+	return s.target.Outstanding() < s.room() && s.quota.wait(s.share(), now) == 0
 }
 
 // durations are the last ones.
