@@ -76,12 +76,14 @@ func (c *Client) AddHash(ctx context.Context, address, hash string) (Account, er
 
 func (c *Client) add(ctx context.Context, address string, secret credential) (made Account, err error) {
 	body := newAccount{address, secret.Password, secret.Hash}
-	return made, c.call(ctx, http.MethodPost, "/accounts", body, &made)
+	err = c.call(ctx, http.MethodPost, "/accounts", body, &made)
+	return made, err
 }
 
 // Get looks at an account.
 func (c *Client) Get(ctx context.Context, address string) (found Account, err error) {
-	return found, c.call(ctx, http.MethodGet, "/accounts/"+url.PathEscape(address), nil, &found)
+	err = c.call(ctx, http.MethodGet, "/accounts/"+url.PathEscape(address), nil, &found)
+	return found, err
 }
 
 // SetPassword changes the password of an account.
@@ -98,7 +100,8 @@ func (c *Client) Remove(ctx context.Context, address string) error {
 // of a domain.
 func (c *Client) SetAlias(ctx context.Context, address string, targets ...string) (set Account, err error) {
 	body := map[string][]string{"targets": targets}
-	return set, c.call(ctx, http.MethodPut, "/aliases/"+url.PathEscape(address), body, &set)
+	err = c.call(ctx, http.MethodPut, "/aliases/"+url.PathEscape(address), body, &set)
+	return set, err
 }
 
 // RemoveAlias removes an alias.

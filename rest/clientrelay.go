@@ -12,18 +12,21 @@ import (
 // Services are the services that mail leaves through, as the server sees them.
 func (c *Client) Services(ctx context.Context) ([]Service, error) {
 	var answer struct{ Services []Service }
-	return answer.Services, c.call(ctx, http.MethodGet, servicesPath, nil, &answer)
+	err := c.call(ctx, http.MethodGet, servicesPath, nil, &answer)
+	return answer.Services, err
 }
 
 // Service is one of them.
 func (c *Client) Service(ctx context.Context, name string) (found Service, err error) {
-	return found, c.call(ctx, http.MethodGet, serviceURL(name), nil, &found)
+	err = c.call(ctx, http.MethodGet, serviceURL(name), nil, &found)
+	return found, err
 }
 
 // Steer drains, resumes, resets, probes or trips a service: the verb is one of "drain",
 // "resume", "reset", "probe" and "trip".
 func (c *Client) Steer(ctx context.Context, name, verb string) (after Service, err error) {
-	return after, c.call(ctx, http.MethodPost, serviceURL(name)+"/"+url.PathEscape(verb), nil, &after)
+	err = c.call(ctx, http.MethodPost, serviceURL(name)+"/"+url.PathEscape(verb), nil, &after)
+	return after, err
 }
 
 // RemoveService takes a service out that has registered.
@@ -33,7 +36,8 @@ func (c *Client) RemoveService(ctx context.Context, name string) error {
 
 // Enrol makes a token by which services may register.
 func (c *Client) Enrol(ctx context.Context, scope NewEnrolment) (made Enrolment, err error) {
-	return made, c.call(ctx, http.MethodPost, enrolmentsPath, scope, &made)
+	err = c.call(ctx, http.MethodPost, enrolmentsPath, scope, &made)
+	return made, err
 }
 
 // A QueueFilter chooses entries of the queue. What is empty chooses all.
@@ -79,7 +83,8 @@ func (c *Client) Queue(ctx context.Context, f QueueFilter) iter.Seq2[Entry, erro
 
 // QueueStats counts what the server has to send.
 func (c *Client) QueueStats(ctx context.Context) (stats QueueStats, err error) {
-	return stats, c.call(ctx, http.MethodGet, queuePath+"/stats", nil, &stats)
+	err = c.call(ctx, http.MethodGet, queuePath+"/stats", nil, &stats)
+	return stats, err
 }
 
 // Retry has an entry of the queue tried at once.
