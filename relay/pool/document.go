@@ -117,11 +117,15 @@ func (l Limits) with(o Limits) Limits {
 	}
 }
 
+// asunder is how much of a rate is used by several processes, whose mails now and then
+// come at the same moment.
+const asunder = 0.95
+
 // among is what each of n processes may give, so that together they keep to the limits.
 // Room is for each its own: it is about connections, and adapts to what the service says.
 func (l Limits) among(n int) Limits {
 	if n > 1 {
-		l.PerSecond /= float64(n)
+		l.PerSecond *= asunder / float64(n)
 		l.Burst /= float64(n)
 		if l.PerDay > 0 {
 			l.PerDay = max(1, l.PerDay/int64(n))
