@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"restante/internal/spool"
 	"restante/mailbox"
 )
 
@@ -55,8 +56,8 @@ type Intake struct {
 // content, the store or the queue do.
 func (in *Intake) Submit(ctx context.Context, l Letter, content io.Reader) (mailbox.MessageID, error) {
 	id, now := in.IDs.Next(), in.now()
-	m := &submitted{spool: spool{dir: in.Spool}}
-	defer m.spool.close()
+	m := &submitted{spool: submissionSpool{Spool: spool.Spool{Dir: in.Spool, Memory: spoolMemory}}}
+	defer m.spool.Close()
 	if err := in.prepare(m, l, id, now, content); err != nil {
 		return mailbox.MessageID{}, fmt.Errorf("relay: prepare message of %s: %w", l.Account, err)
 	}
@@ -88,7 +89,7 @@ func (in *Intake) Submit(ctx context.Context, l Letter, content io.Reader) (mail
 type submitted struct {
 	header     *header
 	signatures string
-	spool      spool
+	spool      submissionSpool
 }
 
 // prepare completes the header and spools the message.
@@ -128,7 +129,7 @@ func (in *Intake) keys(l Letter, author string) []DKIMKey {
 }
 
 func (m *submitted) open() io.Reader {
-	return io.MultiReader(strings.NewReader(m.signatures), m.spool.open())
+	return io.MultiReader(strings.NewReader(m.signatures), m.spool.Open())
 }
 
 func (m *submitted) reopen(context.Context) (io.ReadCloser, error) {
@@ -140,7 +141,7 @@ func (m *submitted) submission(l Letter, now time.Time) Submission {
 	s := Submission{
 		Account: l.Account, From: l.From, EnvelopeID: l.EnvelopeID, FullReturn: l.FullReturn,
 		UTF8: l.UTF8, EightBit: l.EightBit || m.spool.eightBit, Signed: m.header.sealed(),
-		Octets: int64(len(m.signatures)) + m.spool.octets, HeaderID: m.header.messageID(), Class: l.Class, Accepted: now,
+		Octets: int64(len(m.signatures)) + m.spool.Octets(), HeaderID: m.header.messageID(), Class: l.Class, Accepted: now,
 	}
 	known := make(map[mailbox.Address]bool)
 	for _, a := range l.Recipients {

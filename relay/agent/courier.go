@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"restante/internal/spool"
 	"restante/mailbox"
 	"restante/relay"
 	"restante/smtp"
@@ -22,6 +23,9 @@ const (
 	commitTimeout = 45 * time.Second
 	answerTimeout = 110 * time.Second
 )
+
+// spoolMemory is how much of a mail is kept in memory, in octets.
+const spoolMemory = 256 << 10
 
 var errLate = errors.New("agent: too late to begin")
 
@@ -37,10 +41,10 @@ type courier struct {
 // Submit always fails with a reply: what the provider said, also of success.
 func (c *courier) Submit(ctx context.Context, l smtp.Letter, content io.Reader) (mailbox.MessageID, error) {
 	id := ids.Next()
-	s := &spool{dir: c.spool}
-	defer s.close()
+	s := &spool.Spool{Dir: c.spool, Memory: spoolMemory} // providers have to know how long it is, and may begin again
+	defer s.Close()
 	if _, err := io.Copy(s, content); err != nil {
-		return id, fmt.Errorf("agent: spool: %w", err)
+		return id, fmt.Errorf("agent: %w", err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
 	defer cancel()
@@ -57,16 +61,16 @@ func (c *courier) Submit(ctx context.Context, l smtp.Letter, content io.Reader) 
 }
 
 // mailOf is a message for its one recipient.
-func mailOf(id mailbox.MessageID, l smtp.Letter, s *spool, begun time.Time) relay.Mail {
+func mailOf(id mailbox.MessageID, l smtp.Letter, s *spool.Spool, begun time.Time) relay.Mail {
 	to := l.Recipients[0]
 	return relay.Mail{
 		Message: id,
 		Submission: &relay.Submission{
 			From: l.ReversePath, Recipients: []mailbox.Address{to.Address}, EnvelopeID: l.EnvelopeID, FullReturn: l.FullReturn,
-			UTF8: l.UTF8, EightBit: l.EightBit, Octets: s.octets, Accepted: begun,
+			UTF8: l.UTF8, EightBit: l.EightBit, Octets: s.Octets(), Accepted: begun,
 		},
 		Recipients: []int{0},
-		Open:       func(context.Context) (io.ReadCloser, error) { return io.NopCloser(s.open()), nil },
+		Open:       func(context.Context) (io.ReadCloser, error) { return io.NopCloser(s.Open()), nil },
 		Commit: func() error {
 			if time.Since(begun) > commitTimeout {
 				return errLate
