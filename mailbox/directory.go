@@ -61,6 +61,18 @@ func (d *Directory) Postmaster() Address {
 	return Address{Local: postmaster, Domain: d.Domains[0]}
 }
 
+// LeadsTo reports whether mail for an address reaches a maildrop: such an address is its
+// owner's to write from (RFC 6409, section 6.1). It fails where that cannot be told.
+func LeadsTo(ctx context.Context, router interface {
+	Resolve(ctx context.Context, a Address) ([]Recipient, error)
+}, a Address, drop MaildropID) (bool, error) {
+	behind, err := router.Resolve(ctx, a)
+	if err != nil && !errors.Is(err, ErrNotFound) && !errors.Is(err, ErrNotLocal) {
+		return false, fmt.Errorf("resolve sender %s: %w", a, err)
+	}
+	return slices.ContainsFunc(behind, func(r Recipient) bool { return r.Maildrop == drop }), nil
+}
+
 // Resolve follows an address to its maildrops: the address itself, else the
 // address without its detail (fred+lists), else postmaster, else the catch-all of
 // the domain. In the domain of the text service, an address leads to its own user,

@@ -12,7 +12,6 @@ import (
 	"mime"
 	"net/http"
 	"net/netip"
-	"slices"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -236,12 +235,11 @@ func (p *public) mayUse(ctx context.Context, who *auth.Identity, from mailbox.Ad
 	if from == who.Address {
 		return nil
 	}
-	behind, err := p.Submissions.Router.Resolve(ctx, from)
-	mine := func(r mailbox.Recipient) bool { return r.Maildrop == who.Maildrop }
+	mine, err := mailbox.LeadsTo(ctx, p.Submissions.Router, from, who.Maildrop)
 	switch {
-	case err != nil && !errors.Is(err, mailbox.ErrNotFound) && !errors.Is(err, mailbox.ErrNotLocal):
-		return fmt.Errorf("resolve sender %s: %w", from, err)
-	case !slices.ContainsFunc(behind, mine):
+	case err != nil:
+		return err
+	case !mine:
 		return problem(http.StatusForbidden, "sender-not-yours", "this sender address does not belong to the account")
 	}
 	return nil

@@ -7,7 +7,6 @@ import (
 	"io"
 	"log/slog"
 	"runtime/debug"
-	"slices"
 	"time"
 
 	gosmtp "github.com/emersion/go-smtp"
@@ -84,15 +83,11 @@ func (s *session) mayUse(from mailbox.Address) error {
 	}
 	ctx, cancel := context.WithTimeout(s.wire.ctx, s.server.opts.StoreTimeout)
 	defer cancel()
-	behind, err := s.server.opts.Router.Resolve(ctx, from)
+	mine, err := mailbox.LeadsTo(ctx, s.server.opts.Router, from, s.identity.Maildrop)
 	switch {
-	case errors.Is(err, mailbox.ErrNotFound), errors.Is(err, mailbox.ErrNotLocal):
-		return errNotYours
 	case err != nil:
-		return s.refuse(fmt.Errorf("resolve sender %s: %w", from, err))
-	}
-	mine := func(r mailbox.Recipient) bool { return r.Maildrop == s.identity.Maildrop }
-	if !slices.ContainsFunc(behind, mine) {
+		return s.refuse(err)
+	case !mine:
 		return errNotYours
 	}
 	return nil
