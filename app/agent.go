@@ -63,16 +63,7 @@ func unspecified(host string) bool {
 	return err == nil && a.IsUnspecified()
 }
 
-func (c *AgentConfig) networks() ([]netip.Prefix, error) {
-	networks := make([]netip.Prefix, len(c.Nodes))
-	for i, text := range c.Nodes {
-		var err error
-		if networks[i], err = netip.ParsePrefix(text); err != nil {
-			return nil, fmt.Errorf("--nodes: %q is not a network such as 192.0.2.0/24", text)
-		}
-	}
-	return networks, nil
-}
+func (c *AgentConfig) networks() ([]netip.Prefix, error) { return parseNetworks("nodes", c.Nodes) }
 
 // What a mail may take at the next hop of an agent: the server waits for the agent no
 // longer than 120 s.

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -128,15 +129,9 @@ func (a *App) openAgent(d pool.Document, dialer *net.Dialer) (relay.Provider, er
 	if err != nil || u.Port() == "" {
 		return nil, errors.New("the endpoint is not smtp://HOST:PORT")
 	}
-	security, known := map[string]provider.Security{
-		"": provider.OpportunisticTLS, "none": provider.NoTLS, "starttls": provider.RequireSTARTTLS, "implicit": provider.ImplicitTLS,
-	}[d.TLS]
-	if !known {
-		return nil, fmt.Errorf("tls %q", d.TLS)
-	}
-	return provider.NewSMTP(provider.SMTPOptions{
-		Addr: u.Host, Hello: a.config.Hostname, Security: security, Dial: dialer.DialContext,
-		Timeouts: provider.Timeouts{Connect: agentConnect},
+	spec := url.URL{Scheme: "smtp", Host: u.Host, RawQuery: "tls=" + cmp.Or(d.TLS, "opportunistic")}
+	return provider.Open(spec.String(), provider.Common{
+		Hello: a.config.Hostname, Timeouts: provider.Timeouts{Connect: agentConnect}, Dial: dialer.DialContext,
 	})
 }
 

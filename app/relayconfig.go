@@ -49,11 +49,16 @@ func (c *RelayConfig) validate() error {
 }
 
 func (c *RelayConfig) networks() ([]netip.Prefix, error) {
-	networks := make([]netip.Prefix, len(c.Networks))
-	for i, text := range c.Networks {
+	return parseNetworks("relay-agents", c.Networks)
+}
+
+// parseNetworks reads the values of a flag.
+func parseNetworks(flag string, texts []string) ([]netip.Prefix, error) {
+	networks := make([]netip.Prefix, len(texts))
+	for i, text := range texts {
 		var err error
 		if networks[i], err = netip.ParsePrefix(text); err != nil {
-			return nil, fmt.Errorf("--relay-agents: %q is not a network such as 192.0.2.0/24", text)
+			return nil, fmt.Errorf("--%s: %q is not a network such as 192.0.2.0/24", flag, text)
 		}
 	}
 	return networks, nil
