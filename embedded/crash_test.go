@@ -341,7 +341,7 @@ const powerLosses = 200
 // TestWhatWasAcknowledgedSurvivesPowerLoss pulls the plug at random moments
 // under load. Of what was not synced, some is lost and some is not.
 func TestWhatWasAcknowledgedSurvivesPowerLoss(t *testing.T) {
-	fs := vfs.NewCrashableMem()
+	fs := newCrashable()
 	s := openStore(t, Options{FS: fs, memTableSize: smallMemTable})
 	l := newLoad(s)
 	tickets := make(chan struct{})
@@ -392,6 +392,34 @@ func comesBack(t *testing.T, fs *vfs.MemFS, before, after map[mailbox.MessageID]
 	}
 }
 
+// A crashable is a file system in memory that can be cloned, as a crash would leave it,
+// while it is in use. Pebble's own deadlocks: Lock and ReuseForWrite take its lock for
+// reading a second time, which waits for a clone that has come between and waits for them.
+type crashable struct {
+	*vfs.MemFS
+	nested *sync.RWMutex // read by what does
+}
+
+func newCrashable() crashable { return crashable{vfs.NewCrashableMem(), new(sync.RWMutex)} }
+
+func (fs crashable) Lock(name string) (io.Closer, error) {
+	fs.nested.RLock()
+	defer fs.nested.RUnlock()
+	return fs.MemFS.Lock(name)
+}
+
+func (fs crashable) ReuseForWrite(oldname, newname string, c vfs.DiskWriteCategory) (vfs.File, error) {
+	fs.nested.RLock()
+	defer fs.nested.RUnlock()
+	return fs.MemFS.ReuseForWrite(oldname, newname, c)
+}
+
+func (fs crashable) CrashClone(c vfs.CrashCloneCfg) *vfs.MemFS {
+	fs.nested.Lock()
+	defer fs.nested.Unlock()
+	return fs.MemFS.CrashClone(c)
+}
+
 // A syncHook is a file system that calls a function before and after each sync.
 type syncHook struct {
 	vfs.FS
@@ -431,7 +459,7 @@ func (f syncHookFile) around(sync func() error) error {
 // TestPowerLossAtEverySync pulls the plug before and after every sync of a store
 // that begins, delivers, removes and flushes, from the first octet on.
 func TestPowerLossAtEverySync(t *testing.T) {
-	mem := vfs.NewCrashableMem()
+	mem := newCrashable()
 	type crash struct {
 		fs     *vfs.MemFS
 		before map[mailbox.MessageID]testimony

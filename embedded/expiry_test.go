@@ -190,7 +190,7 @@ func TestAContentStaysForTheMaildropThatStillListsIt(t *testing.T) {
 
 // An expiry that a crash undoes must not have been seen, and is done again.
 func TestAnExpiryThatACrashUndidIsRepeated(t *testing.T) {
-	fs := vfs.NewCrashableMem()
+	fs := newCrashable()
 	c := &clock{time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)}
 	s := openStore(t, Options{FS: fs, Now: c.Now})
 	m := deliverUntil(t, s, (&mailbox.MessageIDs{Now: c.Now}).Next(), c.now.Add(time.Hour), ending(1))

@@ -89,7 +89,7 @@ func TestAListingDoesNotKeepWhatItsMessagesConsistOf(t *testing.T) {
 // TestAShortMessageIsWholeAfterPowerLoss pulls the plug before and after every sync:
 // what was acknowledged is listed, and what is listed can be read.
 func TestAShortMessageIsWholeAfterPowerLoss(t *testing.T) {
-	mem := vfs.NewCrashableMem()
+	mem := newCrashable()
 	var mu sync.Mutex
 	var crashes []*vfs.MemFS
 	var acknowledged []int // at each crash

@@ -58,7 +58,7 @@ func suppressed(t *testing.T, s *Store, account mailbox.Address) (n int) {
 var fred, bob = mailbox.Address{Local: "fred", Domain: "example.org"}, mailbox.Address{Local: "bob", Domain: "example.com"}
 
 func TestServicesAndSuppressedOutliveAPowerLoss(t *testing.T) {
-	fs := vfs.NewCrashableMem()
+	fs := newCrashable()
 	s := openStore(t, Options{FS: fs})
 	putRegister(t, s, pool.Register{Key: "service/a", Version: 7, Data: []byte("x")})
 	putRegister(t, s, pool.Register{Key: "service/b", Version: 8, Data: []byte("y"), Kept: time.Hour})

@@ -114,7 +114,8 @@ func TestContentGoesWhenThoseLeftNeverListedIt(t *testing.T) {
 }
 
 func TestPartsOfAPutThatACrashEndedAreSwept(t *testing.T) {
-	fs := vfs.NewCrashableMem()
+	fs := newCrashable()
+	var crashed *vfs.MemFS
 	c := &clock{time.Now()}
 	s := openStore(t, Options{FS: fs, Now: c.Now})
 	id := new(mailbox.MessageIDs).Next()
@@ -128,7 +129,7 @@ func TestPartsOfAPutThatACrashEndedAreSwept(t *testing.T) {
 		if err := s.db.Flush(); err != nil {
 			t.Error(err)
 		}
-		fs = fs.CrashClone(vfs.CrashCloneCfg{})
+		crashed = fs.CrashClone(vfs.CrashCloneCfg{})
 		return 0, context.Canceled
 	})
 	c.now = c.now.Add(orphanAge + time.Minute)
@@ -140,7 +141,7 @@ func TestPartsOfAPutThatACrashEndedAreSwept(t *testing.T) {
 	if n := allKeys(t, s); n != 0 {
 		t.Errorf("the put that failed left %d keys", n)
 	}
-	s = openStore(t, Options{FS: fs, Now: c.Now})
+	s = openStore(t, Options{FS: crashed, Now: c.Now})
 	if n := keys(t, s, prefixPart); n != 3 {
 		t.Fatalf("%d parts survived the crash; want 3", n)
 	}
