@@ -94,6 +94,15 @@ func TestOperatorsSteerAService(t *testing.T) {
 	w.must(w.Type("-3", browser.Enter))
 	w.until(`document.querySelector("#said .wrong")?.textContent.includes("above 0")`)
 	w.until(`%s.value === "20"`, weight)
+	if got := ask[string](w, `(async i => {
+		i.value = "30";
+		const weighed = i.onchange();
+		i.value = "4"; // the first figure of what comes next
+		await weighed;
+		return i.value;
+	})(%s)`, weight); got != "4" {
+		t.Errorf("what somebody types has become %s", got)
+	}
 }
 
 func TestAServiceThatSomebodyElseChangedIsNotChanged(t *testing.T) {
@@ -144,7 +153,7 @@ func TestTheQueueIsBrowsedPageByPage(t *testing.T) {
 func (w *walk) unfold() {
 	w.t.Helper()
 	w.click("#look")
-	w.shows("#queue tbody .link")
+	w.until(`document.querySelector("#look").ariaDisabled === "false"`) // or these are the rows of before
 	w.click("#queue tbody tr .link")
 	w.shows("#entry")
 }

@@ -210,13 +210,14 @@ class Row {
 
   async weigh() {
     const weight = this.input.valueAsNumber;
+    const entered = this.input.value;
     await one(this.input, `Weight of ${this.name}`, async () => {
       if (!(weight > 0)) throw new Problem(422, { detail: "it is a number above 0" });
       await ask("PATCH", servicePath(this.name), { weight }, { "If-Match": `"${this.service.revision}"` });
       say(`The weight of ${this.name} is ${weight}.`);
     });
     await look().catch(() => {}); // the next turn says what is wrong
-    this.input.value = this.service.document.weight;
+    if (this.input.value === entered) this.input.value = this.service.document.weight; // or somebody types on
   }
 
   draw(s) {

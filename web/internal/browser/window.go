@@ -125,9 +125,15 @@ func (w *Window) Prefer(features ...string) error {
 	return err
 }
 
-// Click clicks on the element that a CSS selector finds, when it can be seen.
+// Click clicks on the element that a CSS selector finds, when it can be seen. Where the
+// page draws it anew between the two, it is looked for again.
 func (w *Window) Click(selector string) error {
-	return w.do("click "+selector, chromedp.Click(chromedp.CSS(selector), chromedp.NodeVisible))
+	for tries := 1; ; tries++ {
+		err := w.do("click "+selector, chromedp.Click(chromedp.CSS(selector), chromedp.NodeVisible))
+		if err == nil || tries == 3 || !strings.Contains(err.Error(), "Could not find node") {
+			return err
+		}
+	}
 }
 
 // Type types into the element that has the focus.
