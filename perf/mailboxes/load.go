@@ -31,6 +31,9 @@ type load struct {
 	published map[kind]figures // what somebody else has published for it
 }
 
+// String is the name of the load.
+func (l load) String() string { return l.name }
+
 // A kind of request.
 type kind int
 

@@ -15,8 +15,6 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"regexp"
-	"strings"
 	"syscall"
 	"time"
 
@@ -30,12 +28,8 @@ import (
 
 type cli struct {
 	settings    `embed:""`
+	rig.Choice  `embed:""`
 	rig.Service `embed:""`
-
-	Only string `help:"Only loads whose name this regular expression matches." placeholder:"REGEXP"`
-	List bool   `help:"List the names of the loads."`
-	At   string `help:"Use a server that runs, and leave it running." placeholder:"HOST:PORT"`
-	JSON string `name:"json" help:"Append the results to FILE as lines of JSON." placeholder:"FILE"`
 }
 
 func main() {
@@ -47,30 +41,14 @@ func main() {
 }
 
 func (c *cli) run(ctx context.Context, out io.Writer) error {
-	only, err := regexp.Compile(c.Only)
-	if err != nil {
-		return fmt.Errorf("--only: %w", err)
-	}
 	if c.Spawn <= 0 || c.Connections < 1 {
 		return errors.New("--spawn and --connections: at least one is needed")
 	}
-	var loads []load
-	for _, l := range c.loads() {
-		if only.MatchString(l.name) {
-			loads = append(loads, l)
-		}
+	loads, err := rig.Choose(c.Choice, out, c.loads())
+	if err != nil || c.List {
+		return err
 	}
-	switch {
-	case c.List:
-		for _, l := range loads {
-			if _, err := fmt.Fprintln(out, l.name); err != nil {
-				return err
-			}
-		}
-		return nil
-	case len(loads) == 0:
-		return fmt.Errorf("--only %s: there is no such load", c.Only)
-	case c.At != "":
+	if c.At != "" {
 		return c.measure(ctx, out, loads, c.At, "a server that runs")
 	}
 	return c.Run(ctx, bounds(loads, c.WarmUp()), func(s *peer.Server) error {
@@ -104,19 +82,11 @@ func (c *cli) measure(ctx context.Context, out io.Writer, loads []load, addr, se
 		return err
 	}
 	known := &names{taken: make(map[string]bool)}
-	var failed []string
-	if warm > 0 {
-		o, err := loads[0].lasting(warm).measure(ctx, addr, known)
-		switch {
-		case o.counts.bad() > 0:
-			failed = append(failed, fmt.Sprintf("warm-up: %v", err))
-		case err != nil: // what is cold may be too slow to answer
-			if _, err := fmt.Fprintf(out, "warm-up: %.200s\n", err.Error()); err != nil {
-				return err
-			}
-		}
+	warmUp := func(l load) (int, error) {
+		o, err := l.lasting(warm).measure(ctx, addr, known)
+		return o.counts.bad(), err
 	}
-	for _, l := range loads {
+	return rig.PutOn(ctx, out, loads, warm, warmUp, func(l load) error {
 		o, err := l.measure(ctx, addr, known, pids...)
 		if ctx.Err() != nil {
 			return ctx.Err()
@@ -127,14 +97,8 @@ func (c *cli) measure(ctx context.Context, out io.Writer, loads []load, addr, se
 		if e := report.Append(c.JSON, o.results()...); err == nil {
 			err = e
 		}
-		if err != nil {
-			failed = append(failed, fmt.Sprintf("%s: %v", l.name, err))
-		}
-	}
-	if len(failed) > 0 {
-		return errors.New(strings.Join(failed, "\n"))
-	}
-	return nil
+		return err
+	})
 }
 
 // measure puts one load on and looks at everything when it is over. It fails where the

@@ -27,6 +27,9 @@ type load struct {
 	silent int
 }
 
+// String is the name of the load.
+func (l load) String() string { return l.name }
+
 // defaultTimeout is that of the server.
 const defaultTimeout = time.Minute
 

@@ -10,13 +10,10 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/signal"
-	"regexp"
-	"strings"
 	"syscall"
 
 	"github.com/alecthomas/kong"
@@ -29,12 +26,8 @@ import (
 
 type cli struct {
 	settings    `embed:""`
+	rig.Choice  `embed:""`
 	rig.Service `embed:""`
-
-	Only string `help:"Only loads whose name this regular expression matches." placeholder:"REGEXP"`
-	List bool   `help:"List the names of the loads."`
-	At   string `help:"Use a server that runs, and leave it running." placeholder:"HOST:PORT"`
-	JSON string `name:"json" help:"Append the results to FILE as lines of JSON." placeholder:"FILE"`
 }
 
 func main() {
@@ -46,27 +39,11 @@ func main() {
 }
 
 func (c *cli) run(ctx context.Context, out io.Writer) error {
-	only, err := regexp.Compile(c.Only)
-	if err != nil {
-		return fmt.Errorf("--only: %w", err)
+	loads, err := rig.Choose(c.Choice, out, c.loads())
+	if err != nil || c.List {
+		return err
 	}
-	var loads []load
-	for _, l := range c.loads() {
-		if only.MatchString(l.name) {
-			loads = append(loads, l)
-		}
-	}
-	switch {
-	case c.List:
-		for _, l := range loads {
-			if _, err := fmt.Fprintln(out, l.name); err != nil {
-				return err
-			}
-		}
-		return nil
-	case len(loads) == 0:
-		return fmt.Errorf("--only %s: there is no such load", c.Only)
-	case c.At != "":
+	if c.At != "" {
 		return c.measure(ctx, out, loads, c.At, "")
 	}
 	return c.Run(ctx, []string{"--text-flush"}, func(s *peer.Server) error {
@@ -82,19 +59,11 @@ func (c *cli) measure(ctx context.Context, out io.Writer, loads []load, addr, ve
 	}
 	t := newTable(out)
 	known := &ids{taken: make(map[int64]bool)}
-	var failed []string
-	if warm > 0 {
-		_, n, err := c.one(ctx, loads[0].lasting(warm), addr, known)
-		switch {
-		case n.bad() > 0:
-			failed = append(failed, fmt.Sprintf("warm-up: %v", err))
-		case err != nil: // what is cold may be too slow to answer
-			if _, err := fmt.Fprintf(out, "warm-up: %.200s\n", err.Error()); err != nil {
-				return err
-			}
-		}
+	warmUp := func(l load) (int, error) {
+		_, n, err := c.one(ctx, l.lasting(warm), addr, known)
+		return n.bad(), err
 	}
-	for _, l := range loads {
+	return rig.PutOn(ctx, out, loads, warm, warmUp, func(l load) error {
 		results, counts, err := c.one(ctx, l, addr, known, pids...)
 		if e := t.rows(l, results, counts); err == nil {
 			err = e
@@ -102,17 +71,8 @@ func (c *cli) measure(ctx context.Context, out io.Writer, loads []load, addr, ve
 		if e := report.Append(c.JSON, results...); err == nil {
 			err = e
 		}
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		if err != nil {
-			failed = append(failed, fmt.Sprintf("%s: %v", l.name, err))
-		}
-	}
-	if len(failed) > 0 {
-		return errors.New(strings.Join(failed, "\n"))
-	}
-	return nil
+		return err
+	})
 }
 
 // one puts one load on, and the surge at its end. It fails where the server has not

@@ -17,7 +17,7 @@ func TestRestanteKeepsItsWordAboutTexts(t *testing.T) {
 		settings: settings{
 			Seconds: 4 * time.Second, Rate: []float64{100}, Duration: time.Second, Silence: time.Second, Users: 200,
 		},
-		Only: "published, 100 |64|1 to 3|silent|texts/s", Service: rig.Service{Store: "embedded", Temp: t.TempDir()},
+		Choice: rig.Choice{Only: "published, 100 |64|1 to 3|silent|texts/s"}, Service: rig.Service{Store: "embedded", Temp: t.TempDir()},
 	}
 	var out strings.Builder
 	if err := c.run(ctx, &out); err != nil {
