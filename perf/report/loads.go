@@ -18,18 +18,18 @@ import (
 )
 
 // WriteLines writes one JSON object a line.
-func WriteLines(w io.Writer, results ...scenario.Result) error {
+func WriteLines[T scenario.Result | Point](w io.Writer, lines ...T) error {
 	enc := json.NewEncoder(w)
-	for _, r := range results {
-		if err := enc.Encode(r); err != nil {
+	for _, line := range lines {
+		if err := enc.Encode(line); err != nil {
 			return fmt.Errorf("report: %w", err)
 		}
 	}
 	return nil
 }
 
-// Append adds results to a file, as WriteLines does; an empty name is no file.
-func Append(file string, results ...scenario.Result) error {
+// Append adds lines to a file, as WriteLines does; an empty name is no file.
+func Append[T scenario.Result | Point](file string, lines ...T) error {
 	if file == "" {
 		return nil
 	}
@@ -37,23 +37,25 @@ func Append(file string, results ...scenario.Result) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(WriteLines(f, results...), f.Close())
+	return errors.Join(WriteLines(f, lines...), f.Close())
 }
 
-// ReadLines reads what WriteLines wrote.
-func ReadLines(r io.Reader) ([]scenario.Result, error) {
+// ReadLines reads the results that WriteLines wrote.
+func ReadLines(r io.Reader) ([]scenario.Result, error) { return readLines[scenario.Result](r) }
+
+func readLines[T any](r io.Reader) ([]T, error) {
 	dec := json.NewDecoder(bufio.NewReader(r))
-	var results []scenario.Result
+	var lines []T
 	for {
-		var one scenario.Result
+		var one T
 		err := dec.Decode(&one)
 		if errors.Is(err, io.EOF) {
-			return results, nil
+			return lines, nil
 		}
 		if err != nil {
-			return results, fmt.Errorf("report: result %d: %w", len(results)+1, err)
+			return lines, fmt.Errorf("report: line %d: %w", len(lines)+1, err)
 		}
-		results = append(results, one)
+		lines = append(lines, one)
 	}
 }
 
