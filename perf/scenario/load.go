@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"restante/perf/latency"
@@ -28,7 +27,10 @@ type Load struct {
 	// which it is due, its latency counts from then, so a server that stalls pays
 	// for everything that had to wait. Zero is a closed loop: each connection
 	// begins the next operation when the last one is answered.
-	Rate     float64
+	Rate float64
+	// Poisson says that operations are due at random times, Rate a second in the mean
+	// and independent of each other, as from many people; otherwise evenly spaced.
+	Poisson  bool
 	First    int    // number of the first user
 	Users    int    // how many there are; they take turns
 	Pattern  string // an address with one %d for the number, or a single address
@@ -51,8 +53,12 @@ type Tally struct {
 	Errors     int64
 	Octets     int64
 	Elapsed    time.Duration
-	Figures    map[string]float64 // that only this scenario has
-	Faults     []string           // the first few different errors
+	// Of an open loop: how many operations were due while every connection was busy,
+	// and how many of those waited at the same time at most.
+	Waited  int64
+	Queue   int
+	Figures map[string]float64 // that only this scenario has
+	Faults  []string           // the first few different errors
 }
 
 // A worker is one connection, or a row of them one after another.
@@ -76,7 +82,7 @@ func drive(ctx context.Context, l Load, start func(number int) worker) (*Tally, 
 	if l.Connections < 1 || (l.Count < 1 && l.Duration <= 0) {
 		return nil, errors.New("scenario: a load needs connections, and a count or a duration")
 	}
-	d := driver{load: l, began: time.Now()}
+	d := driver{arrivals: newArrivals(l)}
 	ctx, d.giveUp = context.WithCancelCause(ctx)
 	defer d.giveUp(nil)
 	var all sync.WaitGroup
@@ -84,7 +90,8 @@ func drive(ctx context.Context, l Load, start func(number int) worker) (*Tally, 
 		all.Go(func() { d.work(ctx, start(number)) })
 	}
 	all.Wait()
-	d.total.Elapsed = time.Since(d.began)
+	d.total.Elapsed = time.Since(d.arrivals.began)
+	d.total.Waited, d.total.Queue = d.arrivals.waited, d.arrivals.queue
 	if cause := context.Cause(ctx); errors.Is(cause, errHopeless) {
 		return &d.total, cause
 	}
@@ -94,10 +101,8 @@ func drive(ctx context.Context, l Load, start func(number int) worker) (*Tally, 
 var errHopeless = errors.New("scenario: gave up after too many errors in a row")
 
 type driver struct {
-	load   Load
-	began  time.Time
-	next   atomic.Int64
-	giveUp context.CancelCauseFunc
+	arrivals *arrivals
+	giveUp   context.CancelCauseFunc
 
 	mu    sync.Mutex
 	total Tally
@@ -136,18 +141,8 @@ func (d *driver) work(ctx context.Context, w worker) {
 
 // turn waits for the next operation's time and tells its number.
 func (d *driver) turn(ctx context.Context) (due time.Time, i int, more bool) {
-	i = int(d.next.Add(1) - 1)
-	if d.load.Count > 0 && i >= d.load.Count {
-		return due, i, false
-	}
-	due = time.Now()
-	if d.load.Rate > 0 {
-		due = d.began.Add(time.Duration(float64(i) / d.load.Rate * float64(time.Second)))
-	}
-	if d.load.Duration > 0 && due.Sub(d.began) >= d.load.Duration {
-		return due, i, false
-	}
-	return due, i, Pause(ctx, time.Until(due))
+	due, i, more = d.arrivals.take()
+	return due, i, more && Pause(ctx, time.Until(due))
 }
 
 // Pause waits for d and tells whether ctx is still good.

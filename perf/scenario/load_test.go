@@ -57,6 +57,47 @@ func TestAnOpenLoopWaitsForItsTime(t *testing.T) {
 	})
 }
 
+func TestWhatFindsNoFreeConnectionIsCountedAndItsQueueToo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		// Ten due from 0 to 9 s, begun at 0, 2, 4 … 18 s: all but the first wait, most of
+		// them at 10 s, when those due at 5 to 9 s do.
+		for _, l := range []Load{{Count: 10}, {Duration: 10 * time.Second}} {
+			l.Connections, l.Rate = 1, 1
+			tally, err := drive(t.Context(), l, takes(2*time.Second))
+			if err != nil || tally.Operations != 10 || tally.Waited != 9 || tally.Queue != 5 {
+				t.Errorf("%d operations, %d waited, %d at once, %v", tally.Operations, tally.Waited, tally.Queue, err)
+			}
+		}
+		tally, err := drive(t.Context(), Load{Connections: 2, Count: 100, Rate: 10}, takes(150*time.Millisecond))
+		if err != nil || tally.Waited != 0 || tally.Queue != 0 {
+			t.Errorf("with two connections %d waited, %d at once, %v", tally.Waited, tally.Queue, err)
+		}
+	})
+}
+
+func TestPoissonArrivalsComeInBurstsAtTheSameRate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began, short := time.Now(), 0
+		last := began
+		tally, err := drive(t.Context(), Load{Connections: 1, Count: 10_000, Rate: 100, Poisson: true}, func(int) worker {
+			return work(func(int) error {
+				if time.Since(last) < 10*time.Millisecond {
+					short++
+				}
+				last = time.Now()
+				return nil
+			})
+		})
+		// Of exponential gaps, 1 - 1/e are shorter than the mean.
+		if err != nil || short < 6100 || short > 6500 {
+			t.Errorf("%d of 10000 gaps are shorter than the mean, %v", short, err)
+		}
+		if tally.Elapsed < 95*time.Second || tally.Elapsed > 105*time.Second || tally.Waited != 0 {
+			t.Errorf("%d operations in %v, %d waited", tally.Operations, tally.Elapsed, tally.Waited)
+		}
+	})
+}
+
 func TestTheEndOfTheContextIsNoError(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 3500*time.Millisecond)

@@ -19,10 +19,11 @@ type Result struct {
 	Rate        float64 `json:"rate"` // operations a second
 
 	// Latency of an operation in ms.
-	P50 float64 `json:"p50_ms"`
-	P95 float64 `json:"p95_ms"`
-	P99 float64 `json:"p99_ms"`
-	Max float64 `json:"max_ms"`
+	P50  float64 `json:"p50_ms"`
+	P95  float64 `json:"p95_ms"`
+	P99  float64 `json:"p99_ms"`
+	P999 float64 `json:"p99_9_ms,omitempty"`
+	Max  float64 `json:"max_ms"`
 
 	// CPU in ms for each operation, and the share of the machine that others took.
 	ServerCPU float64 `json:"server_cpu_ms"`
@@ -69,7 +70,7 @@ func result(name string, t *Tally, r proc.Report) Result {
 		Seconds: t.Elapsed.Seconds(),
 		Rate:    float64(t.Operations) / max(t.Elapsed.Seconds(), 1e-9),
 		P50:     ms(t.Latency.Quantile(0.50)), P95: ms(t.Latency.Quantile(0.95)),
-		P99: ms(t.Latency.Quantile(0.99)), Max: ms(t.Latency.Max()),
+		P99: ms(t.Latency.Quantile(0.99)), P999: ms(t.Latency.Quantile(0.999)), Max: ms(t.Latency.Max()),
 		ServerCPU: ms(r.Server) / operations, ToolCPU: ms(r.Tool) / operations,
 		Others:  r.Others,
 		PeakRSS: mib(r.PeakRSS), RSS: mib(r.RSS), PSS: mib(r.PSS),

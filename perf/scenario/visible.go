@@ -23,15 +23,18 @@ type Visible struct {
 	Back string
 	// Patience is how long it may take until a message is listed, or is gone.
 	Patience time.Duration
-	Keep     int // how many messages are left in a maildrop before all are removed
-	Size     int // octets of the body
-	From     string
+	// Every is how long after a look that missed the next one comes, at least. A view
+	// is as old as its login, so a message is seen at most so long after it could be.
+	Every time.Duration
+	Keep  int // how many messages are left in a maildrop before all are removed
+	Size  int // octets of the body
+	From  string
 }
 
 // Run delivers and looks until the load's end. It adds the figures "misses", of looks
 // right behind an acknowledgement that did not list the message, "removed", of
-// messages, "back", of removals that were not seen at once, and "listed p50 ms",
-// "listed p99 ms" and "listed max ms", from the acknowledgement to the answer of STAT.
+// messages, "back", of removals that were not seen at once, and "listed p50 ms"
+// and so on up to "listed max ms", from the acknowledgement to the answer of STAT.
 func (v Visible) Run(ctx context.Context) (*Tally, error) {
 	if v.POP3 == "" || v.Keep < 1 || v.Patience <= 0 {
 		return nil, errors.New("scenario: visible needs a POP3 server, messages to keep and patience")
@@ -44,7 +47,8 @@ func (v Visible) Run(ctx context.Context) (*Tally, error) {
 	if t != nil {
 		t.Figures = map[string]float64{
 			"misses": float64(s.misses), "removed": float64(s.removed), "back": float64(s.back),
-			"listed p50 ms": ms(s.times.Quantile(0.50)), "listed p99 ms": ms(s.times.Quantile(0.99)), "listed max ms": ms(s.times.Max()),
+			"listed p50 ms": ms(s.times.Quantile(0.50)), "listed p95 ms": ms(s.times.Quantile(0.95)), "listed p99 ms": ms(s.times.Quantile(0.99)),
+			"listed p99.9 ms": ms(s.times.Quantile(0.999)), "listed max ms": ms(s.times.Max()),
 		}
 	}
 	return t, err
@@ -112,6 +116,7 @@ func (w *watcher) deliver(ctx context.Context) (letter.Letter, error) {
 func (w *watcher) look(ctx context.Context, m letter.Letter) error {
 	acknowledged := time.Now()
 	for try := 1; ; try++ {
+		began := time.Now()
 		var took time.Duration
 		n := 0
 		err := w.session(ctx, w.POP3, func(p *wire.POP3, listed int) error {
@@ -138,6 +143,8 @@ func (w *watcher) look(ctx context.Context, m letter.Letter) error {
 			return fmt.Errorf("look: %d messages, of %d that were delivered", n, w.listed)
 		case took > w.Patience:
 			return fmt.Errorf("look: %d messages, %v after %d were acknowledged", n, w.Patience, w.listed)
+		case !Pause(ctx, time.Until(began.Add(w.Every))):
+			return ctx.Err()
 		}
 	}
 }

@@ -25,8 +25,14 @@ func TestWhatIsListedLateIsAMiss(t *testing.T) {
 	if tally.Operations != 20 || tally.Figures["misses"] != 20 || tally.Figures["back"] != 0 {
 		t.Errorf("%d operations, %v", tally.Operations, tally.Figures)
 	}
+	f.late = 3
+	v := visible(f, 1, 2)
+	v.Every = 20 * time.Millisecond
+	if tally := run(t, v); tally.Figures["listed p50 ms"] < 60 || tally.Figures["listed p99.9 ms"] < 60 {
+		t.Errorf("three looks 20 ms apart missed, %v", tally.Figures)
+	}
 	f.late = 1 << 30
-	v := visible(f, 1, 1)
+	v = visible(f, 1, 1)
 	v.Patience = time.Millisecond
 	tally, err := v.Run(t.Context())
 	if err != nil || tally.Errors != 1 || !strings.Contains(tally.Faults[0], "0 messages, 1ms after 1 were acknowledged") {
