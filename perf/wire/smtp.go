@@ -15,6 +15,25 @@ type Mail struct {
 	To   []string
 	// Data is dot-stuffed and ends with the line of one dot.
 	Data []byte
+	// Answered is called when a step has succeeded, if it is not nil.
+	Answered func(Step)
+}
+
+// A Step is a part of the transaction of a mail.
+type Step int
+
+// The steps of a mail. Commands that are sent in one write have their steps one right
+// after the other.
+const (
+	Envelope Step = iota // MAIL and all RCPT
+	Data                 // 354
+	Content              // the answer to the last octet
+)
+
+func (m *Mail) answered(s Step) {
+	if m.Answered != nil {
+		m.Answered(s)
+	}
 }
 
 // An SMTP is a connection that delivers mail by SMTP or LMTP. After any error
@@ -91,6 +110,9 @@ func (s *SMTP) Send(m Mail, pipelined bool) error {
 			return err
 		}
 	}
+	if err == nil {
+		m.answered(Content)
+	}
 	return err
 }
 
@@ -113,13 +135,20 @@ func (s *SMTP) envelope(m Mail, pipelined bool) error {
 		if err = s.settle(commands, err); err != nil {
 			return s.abandon(err)
 		}
+		m.answered(Envelope)
 		commands = 0
 	}
 	s.put("DATA")
 	if err = s.settle(commands, err); fatal(err) {
 		return err
 	}
-	return s.data(err)
+	if pipelined && err == nil {
+		m.answered(Envelope)
+	}
+	if err = s.data(err); err == nil {
+		m.answered(Data)
+	}
+	return err
 }
 
 // data takes the answer to DATA, err being what was refused before it. A server

@@ -3,6 +3,7 @@ package wire
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -151,6 +152,53 @@ S: 221 bye
 				t.Error(err)
 			}
 		})
+	}
+}
+
+func TestEveryStepThatSucceedsIsTold(t *testing.T) {
+	for _, pipelined := range []bool{false, true} {
+		s := dialSMTP(t, false, `
+S: 220 ready
+C: EHLO perf.example
+S: 250 fake
+C: MAIL FROM:<a@example.test>
+S: 250 ok
+C: RCPT TO:<b@example.test>
+S: 250 ok
+C: DATA
+S: 354 go on
+C: Subject: x
+C: 
+C: ..dot
+C: .
+S: 250 kept
+C: MAIL FROM:<a@example.test>
+S: 250 ok
+C: RCPT TO:<b@example.test>
+S: 250 ok
+C: DATA
+S: 354 go on
+C: .
+S: 451 not now
+C: QUIT
+S: 221 bye
+`)
+		var steps []Step
+		m := hello
+		m.Answered = func(step Step) { steps = append(steps, step) }
+		if err := s.Send(m, pipelined); err != nil {
+			t.Error(err)
+		}
+		m.Data = []byte(".\r\n")
+		if err := s.Send(m, pipelined); err == nil {
+			t.Error("a refusal is lost")
+		}
+		if want := []Step{Envelope, Data, Content, Envelope, Data}; !slices.Equal(steps, want) {
+			t.Errorf("pipelined %v: told %v, not %v", pipelined, steps, want)
+		}
+		if err := s.Quit(); err != nil {
+			t.Error(err)
+		}
 	}
 }
 
