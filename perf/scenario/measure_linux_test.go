@@ -3,11 +3,13 @@ package scenario
 import (
 	"os"
 	"testing"
+
+	"restante/perf/servertest"
 )
 
 func TestMeasureAddsWhatTheServerUsed(t *testing.T) {
-	f := newFake(t)
-	r, err := Measure(t.Context(), "deliver", Deliver{Load: load(f.smtp, 2, 200), Size: 4000, From: "a@b"}, os.Getpid())
+	f := servertest.New(t)
+	r, err := Measure(t.Context(), "deliver", Deliver{Load: load(f.SMTP, 2, 200), Size: 4000, From: "a@b"}, os.Getpid())
 	if err != nil {
 		t.Fatal(err)
 	}

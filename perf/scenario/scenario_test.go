@@ -8,7 +8,18 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"restante/perf/servertest"
+	"restante/perf/wire"
 )
+
+// load is for the fake's users 10 to 13.
+func load(addr string, connections, count int) Load {
+	return Load{
+		Address: addr, Connections: connections, Count: count, First: 10, Users: 4, Pattern: "user%d@example.test",
+		Password: servertest.Password, Options: wire.Options{},
+	}
+}
 
 // run fails the test unless the load ends well.
 func run(t *testing.T, r Runner) *Tally {
@@ -24,10 +35,10 @@ func run(t *testing.T, r Runner) *Tally {
 }
 
 // stocked is a fake with n letters for each of its four users.
-func stocked(t *testing.T, n, size int) *fake {
+func stocked(t *testing.T, n, size int) *servertest.Fake {
 	t.Helper()
-	f := newFake(t)
-	run(t, Deliver{Load: load(f.smtp, 2, 4*n), Size: size, From: "a@b"})
+	f := servertest.New(t)
+	run(t, Deliver{Load: load(f.SMTP, 2, 4*n), Size: size, From: "a@b"})
 	return f
 }
 
@@ -37,17 +48,17 @@ func TestEveryWayOfDeliveryReachesEveryUser(t *testing.T) {
 		recipients      int
 	}{{false, false, 0}, {false, true, 1}, {true, false, 1}, {true, true, 2}} {
 		t.Run(fmt.Sprintf("%+v", c), func(t *testing.T) {
-			f := newFake(t)
-			addr := f.smtp
+			f := servertest.New(t)
+			addr := f.SMTP
 			if c.lmtp {
-				addr = f.lmtp
+				addr = f.LMTP
 			}
 			tally := run(t, Deliver{Load: load(addr, 3, 20), LMTP: c.lmtp, Pipelined: c.pipelined, Size: 500, Recipients: c.recipients, From: "a@b"})
 			if tally.Operations != 20 || tally.Latency.Count() != 20 || tally.Octets < 20*500 {
 				t.Errorf("tally %d operations, %d latencies, %d octets", tally.Operations, tally.Latency.Count(), tally.Octets)
 			}
 			for user := 10; user < 14; user++ {
-				if n := len(f.messages(fmt.Sprintf("user%d@example.test", user))); n != 5*max(c.recipients, 1) {
+				if n := f.Count(fmt.Sprintf("user%d@example.test", user)); n != 5*max(c.recipients, 1) {
 					t.Errorf("user %d has %d messages", user, n)
 				}
 			}
@@ -56,17 +67,17 @@ func TestEveryWayOfDeliveryReachesEveryUser(t *testing.T) {
 }
 
 func TestWhoSubmitsLogsInOnceForEachConnection(t *testing.T) {
-	f := newFake(t)
-	run(t, Deliver{Load: load(f.smtp, 3, 20), Size: 500, From: "a@b", Login: true})
-	if f.logins != 3 {
-		t.Errorf("%d logins on 3 connections", f.logins)
+	f := servertest.New(t)
+	run(t, Deliver{Load: load(f.SMTP, 3, 20), Size: 500, From: "a@b", Login: true})
+	if f.Logins() != 3 {
+		t.Errorf("%d logins on 3 connections", f.Logins())
 	}
 }
 
 func TestARefusalIsAnErrorAndNotAnOperation(t *testing.T) {
-	f := newFake(t)
-	f.refuse = true
-	tally, err := Deliver{Load: load(f.lmtp, 1, 3), LMTP: true, Size: 100, From: "a@b"}.Run(t.Context())
+	f := servertest.New(t)
+	f.Fate = servertest.Always(servertest.Deferred)
+	tally, err := Deliver{Load: load(f.LMTP, 1, 3), LMTP: true, Size: 100, From: "a@b"}.Run(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -76,9 +87,9 @@ func TestARefusalIsAnErrorAndNotAnOperation(t *testing.T) {
 }
 
 func TestALoadIsGivenUpWhenNobodyAnswers(t *testing.T) {
-	f := newFake(t)
-	f.refuse = true
-	_, err := Deliver{Load: load(f.smtp, 2, 1_000_000), Size: 100, From: "a@b"}.Run(t.Context())
+	f := servertest.New(t)
+	f.Fate = servertest.Always(servertest.Deferred)
+	_, err := Deliver{Load: load(f.SMTP, 2, 1_000_000), Size: 100, From: "a@b"}.Run(t.Context())
 	if !errors.Is(err, errHopeless) || !strings.Contains(err.Error(), "452 full") {
 		t.Errorf("the load ended with %v", err)
 	}
@@ -86,18 +97,18 @@ func TestALoadIsGivenUpWhenNobodyAnswers(t *testing.T) {
 
 func TestASessionRetrievesAndVerifiesAll(t *testing.T) {
 	f := stocked(t, 3, 2000)
-	tally := run(t, Session{Load: load(f.pop3, 2, 8)})
+	tally := run(t, Session{Load: load(f.POP3, 2, 8)})
 	if tally.Operations != 8 || tally.Octets < 8*3*2000 {
 		t.Errorf("%d sessions, %d octets", tally.Operations, tally.Octets)
 	}
 	t.Run("some of them, deleted", func(t *testing.T) {
-		run(t, Session{Load: load(f.pop3, 2, 4), Messages: 2, Delete: true})
-		if n := len(f.messages("user11@example.test")); n != 1 {
+		run(t, Session{Load: load(f.POP3, 2, 4), Messages: 2, Delete: true})
+		if n := f.Count("user11@example.test"); n != 1 {
 			t.Errorf("%d messages are left", n)
 		}
 	})
 	t.Run("too few are an error", func(t *testing.T) {
-		tally, err := Session{Load: load(f.pop3, 1, 1), Messages: 2}.Run(t.Context())
+		tally, err := Session{Load: load(f.POP3, 1, 1), Messages: 2}.Run(t.Context())
 		if err != nil || tally.Errors != 1 {
 			t.Errorf("%d errors, %v", tally.Errors, err)
 		}
@@ -112,8 +123,8 @@ func TestADamagedMessageIsAnError(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := stocked(t, 1, 2000)
-			f.maildrops["user10@example.test"][0] = damage(f.maildrops["user10@example.test"][0])
-			for _, r := range []Runner{Session{Load: load(f.pop3, 1, 1)}, Retr{Load: load(f.pop3, 1, 1)}, Retr{Load: load(f.pop3, 1, 1), Discard: true}} {
+			f.Change("user10@example.test", 0, damage)
+			for _, r := range []Runner{Session{Load: load(f.POP3, 1, 1)}, Retr{Load: load(f.POP3, 1, 1)}, Retr{Load: load(f.POP3, 1, 1), Discard: true}} {
 				tally, err := r.Run(t.Context())
 				if err != nil || tally.Errors != 1 || !strings.Contains(tally.Faults[0], "damaged") {
 					t.Errorf("%T: %d errors, %q, %v", r, tally.Errors, tally.Faults, err)
@@ -125,13 +136,13 @@ func TestADamagedMessageIsAnError(t *testing.T) {
 
 func TestALoginChecksTheNumberOfMessages(t *testing.T) {
 	f := stocked(t, 3, 100)
-	run(t, Login{Load: load(f.pop3, 2, 10), Expect: 3})
-	run(t, Login{Load: load(f.pop3, 2, 10), Expect: -1})
-	tally, err := Login{Load: load(f.pop3, 1, 2), Expect: 4}.Run(t.Context())
+	run(t, Login{Load: load(f.POP3, 2, 10), Expect: 3})
+	run(t, Login{Load: load(f.POP3, 2, 10), Expect: -1})
+	tally, err := Login{Load: load(f.POP3, 1, 2), Expect: 4}.Run(t.Context())
 	if err != nil || tally.Errors != 2 {
 		t.Errorf("%d errors, %v", tally.Errors, err)
 	}
-	wrong := load(f.pop3, 1, 2)
+	wrong := load(f.POP3, 1, 2)
 	wrong.Password = "guess"
 	if tally, err := (Login{Load: wrong, Expect: -1}).Run(t.Context()); err != nil || tally.Errors != 2 {
 		t.Errorf("with a wrong password %d errors, %v", tally.Errors, err)
@@ -140,7 +151,7 @@ func TestALoginChecksTheNumberOfMessages(t *testing.T) {
 
 func TestThroughputIsToldForLargeMessagesAndBareCopies(t *testing.T) {
 	f := stocked(t, 1, 1<<20)
-	for _, r := range []Runner{Retr{Load: load(f.pop3, 1, 5)}, Retr{Load: load(f.pop3, 1, 5), Discard: true}, Loopback{Load: Load{Count: 5}, Size: 1 << 20}} {
+	for _, r := range []Runner{Retr{Load: load(f.POP3, 1, 5)}, Retr{Load: load(f.POP3, 1, 5), Discard: true}, Loopback{Load: Load{Count: 5}, Size: 1 << 20}} {
 		tally := run(t, r)
 		if tally.Operations != 5 || tally.Octets < 5<<20 || tally.Figures["MiB/s"] <= 0 {
 			t.Errorf("%T: %d operations, %d octets, %v", r, tally.Operations, tally.Octets, tally.Figures)
@@ -155,13 +166,13 @@ func TestADiscardedMessageMustHaveTheOctetsOfTheOthers(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := stocked(t, 1, 2000)
-			f.retrieved = func(n int, m []byte) []byte {
+			f.Retrieved = func(n int, m []byte) []byte {
 				if n < 3 {
 					return m
 				}
 				return later(slices.Clone(m))
 			}
-			tally, err := Retr{Load: load(f.pop3, 1, 3), Discard: true}.Run(t.Context())
+			tally, err := Retr{Load: load(f.POP3, 1, 3), Discard: true}.Run(t.Context())
 			if err != nil || tally.Operations != 2 || tally.Errors != 1 || !strings.Contains(tally.Faults[0], "damaged") {
 				t.Errorf("%d operations, %d errors, %q, %v", tally.Operations, tally.Errors, tally.Faults, err)
 			}
@@ -171,27 +182,25 @@ func TestADiscardedMessageMustHaveTheOctetsOfTheOthers(t *testing.T) {
 
 func TestDeleteEmptiesOneMaildrop(t *testing.T) {
 	f := stocked(t, 250, 10)
-	if _, err := (Delete{Load: load(f.pop3, 1, 1), Expect: 7}).Run(t.Context()); err == nil {
+	if _, err := (Delete{Load: load(f.POP3, 1, 1), Expect: 7}).Run(t.Context()); err == nil {
 		t.Error("a wrong number of messages is no error")
 	}
-	tally := run(t, Delete{Load: load(f.pop3, 1, 1), Expect: 250})
+	tally := run(t, Delete{Load: load(f.POP3, 1, 1), Expect: 250})
 	if tally.Figures["messages"] != 250 || tally.Operations != 1 {
 		t.Errorf("figures %v, %d operations", tally.Figures, tally.Operations)
 	}
-	if a, b := len(f.messages("user10@example.test")), len(f.messages("user11@example.test")); a != 0 || b != 250 {
+	if a, b := f.Count("user10@example.test"), f.Count("user11@example.test"); a != 0 || b != 250 {
 		t.Errorf("%d and %d messages are left", a, b)
 	}
 }
 
 func TestHoldHasAllSessionsAtOnce(t *testing.T) {
 	f := stocked(t, 1, 1<<20)
-	l := load(f.pop3, 12, 0)
+	l := load(f.POP3, 12, 0)
 	l.Duration = 100 * time.Millisecond
 	tally := run(t, Hold{Load: l, Speed: 256 << 10})
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if tally.Operations != 12 || f.most != 12 {
-		t.Errorf("%d sessions were held, %d at once", tally.Operations, f.most)
+	if most := f.Most(); tally.Operations != 12 || most != 12 {
+		t.Errorf("%d sessions were held, %d at once", tally.Operations, most)
 	}
 	if tally.Octets >= 12<<20 {
 		t.Errorf("slow readers have read everything: %d octets", tally.Octets)
@@ -200,7 +209,7 @@ func TestHoldHasAllSessionsAtOnce(t *testing.T) {
 
 func TestHoldDoesNotWaitForSessionsThatFail(t *testing.T) {
 	f := stocked(t, 1, 1<<20)
-	l := load(f.pop3, 4, 0)
+	l := load(f.POP3, 4, 0)
 	l.Duration, l.Users = 50*time.Millisecond, 8 // four of the users have nothing
 	l.Connections = 8
 	tally, err := Hold{Load: l, Speed: 256 << 10}.Run(t.Context())
