@@ -17,6 +17,9 @@ const (
 	servicesAtOnce = 3
 	// How long an attempt waits for room at the next service.
 	roomTimeout = 30 * time.Second
+	// How often at most an attempt that reached nobody does not count. A message at which
+	// each service breaks down looks the same.
+	mostUnreached = 10
 	// How long the sender's notification may take, and when one that failed is repeated.
 	noticeTimeout = 30 * time.Second
 	noticeRest    = 5 * time.Minute
@@ -39,11 +42,15 @@ type round struct {
 	open    []int // recipients of which nothing is settled
 	tried   []string
 	refused map[int]bool // recipients for whom a service refused the content
+	reached map[int]bool // recipients of whom a service heard
 	said    map[int]saying
 }
 
 func (q *Queue) round(m *message, due []int, hint string) *round {
-	return &round{queue: q, message: m, s: unpack(m.packed), open: due, hint: hint, refused: make(map[int]bool), said: make(map[int]saying)}
+	return &round{
+		queue: q, message: m, s: unpack(m.packed), open: due, hint: hint,
+		refused: make(map[int]bool), reached: make(map[int]bool), said: make(map[int]saying),
+	}
 }
 
 // senderDomain is by what a service may be bound to senders.
@@ -148,6 +155,7 @@ func (r *round) settle(ctx context.Context, service string, outcomes []Outcome) 
 		}
 		r.queue.metrics.outcomes.WithLabelValues(service, o.Result.String()).Inc()
 		r.said[i] = saying{service, o}
+		r.reached[i] = r.reached[i] || o.Result != Transport
 		switch {
 		case o.Result == Success, o.Result == Ambiguous && r.policy().Ambiguous == AssumeSent:
 			delivered = append(delivered, i)
@@ -190,36 +198,55 @@ func (r *round) another(ctx context.Context) (next Picked, others bool) {
 }
 
 // putOff defers those that are still open, but fails those whose content was refused at
-// the last, unless others may take it.
+// the last, unless others may take it. Where nobody was reached the attempt does not
+// count, as if no service had been up.
 func (r *round) putOff(ctx context.Context, others bool) bool {
-	var later, refused []int
-	seq := 0
+	var later, unreached, refused []int
 	for _, i := range r.open {
-		if r.said[i].outcome.Result == BadMessage && !others {
+		switch {
+		case r.said[i].outcome.Result == BadMessage && !others:
 			refused = append(refused, i)
-			continue
+		case !r.reached[i] && r.entry(i).unreached < mostUnreached:
+			unreached = append(unreached, i)
+		default:
+			later = append(later, i)
 		}
-		later = append(later, i)
-		seq = max(seq, int(r.entry(i).seq))
 	}
-	next := r.queue.now().add(r.policy().pause(seq))
+	r.uncount(unreached)
+	now := r.queue.now()
+	next, soon := now.add(r.policy().pause(r.most((*entry).attempts, later))), now.add(r.policy().soon(r.most((*entry).vain, unreached)))
 	if ctx.Err() != nil || !r.queue.ours() {
-		next = r.queue.now() // it was us who broke off
+		next, soon = now, now // it was us who broke off
 	}
-	return r.fail(ctx, refused, false) && r.put(ctx, later, next)
+	return r.fail(ctx, refused, false) && r.put(ctx, later, next) && r.put(ctx, unreached, soon)
+}
+
+// uncount has the attempt that was just made not count.
+func (r *round) uncount(recipients []int) {
+	r.queue.mu.Lock()
+	defer r.queue.mu.Unlock()
+	for _, i := range recipients {
+		r.entry(i).unreached++
+	}
+}
+
+// most is the highest of a number that entries have.
+func (r *round) most(number func(*entry) int, recipients []int) (n int) {
+	for _, i := range recipients {
+		n = max(n, number(r.entry(i)))
+	}
+	return n
 }
 
 // unfit defers what no service takes as it is, without an attempt.
 func (r *round) unfit(ctx context.Context, why error) {
-	seq := 0
 	for _, i := range r.open {
 		r.said[i] = saying{"", Outcome{Result: Temporary, Enhanced: "4.3.5", Text: why.Error()}}
 		r.queue.mu.Lock()
 		r.entry(i).seq++
 		r.queue.mu.Unlock()
-		seq = max(seq, int(r.entry(i).seq))
 	}
-	if r.put(ctx, r.open, r.queue.now().add(r.policy().pause(seq))) {
+	if r.put(ctx, r.open, r.queue.now().add(r.policy().pause(r.most((*entry).attempts, r.open)))) {
 		r.queue.putBack(r.message, 0)
 	}
 }
@@ -243,7 +270,7 @@ func (r *round) unreadable(ctx context.Context, err error) {
 
 // deliver writes that a next hop took responsibility.
 func (r *round) deliver(ctx context.Context, recipients []int) bool {
-	if !r.write(ctx, recipients, Delivered, 0, func(s saying) ([]byte, error) {
+	if !r.write(ctx, recipients, Delivered, 0, func(_ *entry, s saying) ([]byte, error) {
 		return Encode(DeliveredData{Service: s.service, Outcome: s.outcome})
 	}) {
 		return false
@@ -271,7 +298,7 @@ func (r *round) fail(ctx context.Context, recipients []int, expired bool) bool {
 		}
 		told = append(told, i)
 	}
-	written := r.write(ctx, told, Failed, 0, func(s saying) ([]byte, error) {
+	written := r.write(ctx, told, Failed, 0, func(_ *entry, s saying) ([]byte, error) {
 		return Encode(FailedData{Service: s.service, Outcome: s.outcome, Expired: expired})
 	})
 	if expired {
@@ -299,20 +326,20 @@ func (r *round) notify(ctx context.Context, recipient int, action Action, expire
 func (r *round) put(ctx context.Context, recipients []int, next stamp) bool {
 	warned := r.message.warned
 	next = min(next, r.message.expires())
-	return r.write(ctx, recipients, Deferred, next, func(s saying) ([]byte, error) {
-		return Encode(DeferredData{Next: next.time(), Service: s.service, Outcome: s.outcome, Warned: warned})
+	return r.write(ctx, recipients, Deferred, next, func(e *entry, s saying) ([]byte, error) {
+		return Encode(DeferredData{Next: next.time(), Service: s.service, Outcome: s.outcome, Warned: warned, Unreached: e.vain()})
 	})
 }
 
 // write writes one kind of event for recipients until it is written, and changes the
 // entries. It reports false where the queue ended before.
-func (r *round) write(ctx context.Context, recipients []int, kind Kind, next stamp, data func(saying) ([]byte, error)) bool {
+func (r *round) write(ctx context.Context, recipients []int, kind Kind, next stamp, data func(*entry, saying) ([]byte, error)) bool {
 	if len(recipients) == 0 {
 		return true
 	}
 	events := make([]Event, 0, len(recipients))
 	for _, i := range recipients {
-		d, err := data(r.said[i])
+		d, err := data(r.entry(i), r.said[i])
 		if err != nil {
 			r.queue.options.Log.Error("outcome not written", "message", r.message.id, "err", err)
 			return false

@@ -62,6 +62,17 @@ func (p *Policies) of(c Class) *Policy {
 	return &p[c]
 }
 
+// firstSoon is how long to wait after the first attempt that reached nobody. By then it
+// is mostly known that no service is up, for which mail waits without an attempt.
+const firstSoon = 2 * time.Second
+
+// soon is how long to wait after attempts of which so many reached nobody, a quarter more
+// or less; at most a first step.
+func (p *Policy) soon(times int) time.Duration {
+	pause := min(firstSoon<<(min(max(times, 1), mostUnreached)-1), p.Steps[0])
+	return pause - pause/4 + rand.N(pause/2+1)
+}
+
 // pause is how long to wait after the attempt of a number, from 1, a tenth more or
 // less, so that what failed together is not tried together.
 func (p *Policy) pause(seq int) time.Duration {

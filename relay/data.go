@@ -21,6 +21,10 @@ type DeferredData struct {
 	Service string    // that was asked last
 	Outcome           // what it said
 	Warned  bool      `json:",omitzero"` // the sender was told of the delay, now or before
+
+	// Unreached are how many attempts, this one and those before, do not count, because
+	// no service could be reached.
+	Unreached int `json:",omitzero"`
 }
 
 // MovedData is the data of Moved.

@@ -52,6 +52,9 @@ func TestWhatEventsSayIsStoredAsEver(t *testing.T) {
 		Result: relay.Throttled, Code: 429, Enhanced: "4.7.0", Text: "slow <down>", Until: next,
 	}}, `{"Next":"2026-11-22T12:00:00.005Z","Service":"ses","Result":4,"Code":429,"Enhanced":"4.7.0","Text":"slow \u003cdown\u003e",`+
 		`"Until":"2026-11-22T12:00:00.005Z","RemoteID":"","Warned":true}`)
+	comesBack(t, relay.DeferredData{Next: next, Service: "ses", Unreached: 2, Outcome: relay.Outcome{Result: relay.Transport}},
+		`{"Next":"2026-11-22T12:00:00.005Z","Service":"ses","Result":6,"Code":0,"Enhanced":"","Text":"",`+
+			`"Until":"0001-01-01T00:00:00Z","RemoteID":"","Unreached":2}`)
 	comesBack(t, relay.MovedData{To: relay.Segment{Lane: lane, ID: id}},
 		`{"To":{"Lane":[1,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0],"ID":[255,0,0,0,0,0,0,0,0,0,0,0,0,0,0,2]}}`)
 	comesBack(t, relay.FailedData{Outcome: relay.Outcome{Result: relay.BadMessage}, Expired: true},

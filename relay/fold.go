@@ -42,7 +42,9 @@ type EntryState struct {
 	Expired bool
 	To      Segment
 
-	Warned bool // the sender was told of the delay: of the last Deferred
+	// Of the last Deferred.
+	Warned    bool // the sender was told of the delay
+	Unreached int  // attempts that do not count
 }
 
 // Fold tells from the events of a segment what became of each message. Their order
@@ -229,7 +231,7 @@ func (s *track) state() (EntryState, error) {
 		return f, err
 	}
 	d, deferredErr := Decode[DeferredData](*s.deferred)
-	f.Warned = d.Warned
+	f.Warned, f.Unreached = d.Warned, d.Unreached
 	if f.Kind == Deferred {
 		f.Next, f.Service, f.Outcome = d.Next, d.Service, d.Outcome
 	}

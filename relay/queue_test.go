@@ -230,6 +230,67 @@ func TestMailWaitsForAServiceWithoutAnAttempt(t *testing.T) {
 	})
 }
 
+func TestAnAttemptThatReachesNobodyDoesNotCount(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		a, b := r.pool.add("a").says(relay.Transport, "refused"), r.pool.add("b").says(relay.Transport, "refused")
+		id := r.submit("one", "two")
+		synctest.Wait()
+		r.pool.change(func() { a.down, b.down = true, true })
+		for _, e := range r.List(relay.Filter{}, relay.Place{}, 10) {
+			if wait := time.Until(e.Next); e.Attempts != 0 || e.State != relay.QueueDeferred || wait < 1400*time.Millisecond || wait > 2600*time.Millisecond {
+				t.Errorf("%d attempts count; %v for %v; want none, and about 2 s", e.Attempts, e.State, wait)
+			}
+		}
+		r.restart() // what does not count is in the journal
+		time.Sleep(time.Hour)
+		r.wantEvents(id, "accepted attempt attempt(1) deferred deferred(1)")
+
+		a.says(relay.Temporary, "busy")
+		r.pool.change(func() { a.down, b.down = false, false })
+		synctest.Wait()
+		for _, e := range r.List(relay.Filter{}, relay.Place{}, 10) {
+			if wait := time.Until(e.Next); e.Attempts != 1 || wait < 54*time.Second || wait > 66*time.Second {
+				t.Errorf("%d attempts count, the next is in %v; want one, and the first step", e.Attempts, wait)
+			}
+		}
+	})
+}
+
+// A message at which services break down must not be handed to them all the time.
+func TestAttemptsThatReachNobodyAreFew(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		a := r.pool.add("a").says(relay.Transport, "reset")
+		r.submit("barney")
+		time.Sleep(time.Hour)
+		got := a.got()
+		if n := len(got); n < 10 || n > 20 {
+			t.Errorf("%d attempts in an hour", n)
+		}
+		for i := range got[1:] {
+			if pause := got[i+1].at.Sub(got[i].at); pause < 1400*time.Millisecond<<min(i, 5) {
+				t.Errorf("attempt %d came after %v", i+2, pause)
+			}
+		}
+		if e := r.List(relay.Filter{}, relay.Place{}, 1); len(e) != 1 || e[0].Attempts != len(got)-10 {
+			t.Errorf("%d attempts were made; listed: %+v", len(got), e)
+		}
+	})
+}
+
+func TestOneRecipientThatWasReachedCountsAlone(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		r.pool.add("a").answer = func(_ relay.Mail, i int) relay.Outcome {
+			return relay.Outcome{Result: []relay.Result{relay.Temporary, relay.Transport}[i], Text: "no"}
+		}
+		r.submit("one", "two")
+		synctest.Wait()
+		e := r.List(relay.Filter{}, relay.Place{}, 10)
+		if len(e) != 2 || e[0].Attempts != 1 || e[1].Attempts != 0 || !e[1].Next.Before(e[0].Next) {
+			t.Errorf("listed: %+v", e)
+		}
+	})
+}
+
 func TestMailThatNobodyTakesHoldsUpNoOther(t *testing.T) {
 	bubble(t, func(t *testing.T, r *rig) {
 		r.pool.add("a").sender = "example.org"

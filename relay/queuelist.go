@@ -24,9 +24,9 @@ type Queued struct {
 	Accepted  time.Time
 	Expires   time.Time
 	Next      time.Time // when the next attempt is due; zero: it is ready, or under way
-	Attempts  int
-	Service   string  // that was asked last; empty: none
-	Outcome   Outcome // what it said
+	Attempts  int       // without those that reached nobody
+	Service   string    // that was asked last; empty: none
+	Outcome   Outcome   // what it said
 }
 
 // A QueueState says what an entry waits for.
@@ -146,7 +146,7 @@ func (q *Queue) queued(m *message, i int, s *Submission, now stamp) Queued {
 	listed := Queued{
 		Entry: EntryID{m.id, i}, Segment: m.segment.Segment, Account: s.Account, From: s.From,
 		Recipient: s.Recipients[i], Octets: s.Octets, Class: m.class, State: e.state(m, now),
-		Accepted: s.Accepted, Expires: s.Expires, Attempts: int(e.seq),
+		Accepted: s.Accepted, Expires: s.Expires, Attempts: e.attempts(),
 	}
 	said := e.said.unpack()
 	listed.Service, listed.Outcome = said.service, said.outcome

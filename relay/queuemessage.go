@@ -33,11 +33,12 @@ const (
 
 // An entry is the way to one recipient.
 type entry struct {
-	due   stamp        // of the next attempt
-	said  packedSaying // what came of the last one; empty: there was none
-	tried uint32       // when that was, in seconds since 1970
-	seq   uint16       // of the last attempt
-	kind  Kind         // of the last event that counts; 0: none but Accepted
+	due       stamp        // of the next attempt
+	said      packedSaying // what came of the last one; empty: there was none
+	tried     uint32       // when that was, in seconds since 1970
+	seq       uint16       // of the last attempt
+	kind      Kind         // of the last event that counts; 0: none but Accepted
+	unreached uint8        // attempts that do not count, since they reached nobody
 }
 
 // A saying is what a service said.
@@ -65,6 +66,10 @@ func (q *Queue) share(s saying) packedSaying {
 
 // left reports whether something is left to do for an entry.
 func (e *entry) left() bool { return !e.kind.Terminal() }
+
+// attempts are how many count, and vain how many do not.
+func (e *entry) attempts() int { return int(e.seq) - e.vain() }
+func (e *entry) vain() int     { return int(e.unreached) }
 
 // prefers is the service that may have an entry already, or none.
 func (e *entry) prefers(p *Policy) string {

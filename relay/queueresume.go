@@ -89,6 +89,7 @@ func (q *Queue) found(id mailbox.MessageID, in *segment, f FoldedMessage) *messa
 	for i, is := range f.States {
 		e := &m.entries[i]
 		e.seq = uint16(min(is.Seq, 1<<16-1))
+		e.unreached = uint8(max(0, min(is.Unreached, mostUnreached, is.Seq)))
 		switch e.kind = is.Kind; e.kind {
 		case Accepted:
 			e.kind = 0

@@ -110,11 +110,14 @@ func (p *MX) Send(ctx context.Context, m relay.Mail) []relay.Outcome {
 		return all(len(m.Recipients), transport(textClosed))
 	}
 	var commit sync.Mutex // nobody promised that it may be called twice at once
+	var brokenOff error
 	one := m.Commit
 	m.Commit = func() error {
 		commit.Lock()
 		defer commit.Unlock()
-		return one()
+		err := one()
+		brokenOff = cmp.Or(brokenOff, err)
+		return err
 	}
 	of := map[string][]int{} // which recipients are of a domain
 	var domains []string
@@ -143,7 +146,20 @@ func (p *MX) Send(ctx context.Context, m relay.Mail) []relay.Outcome {
 		})
 	}
 	running.Wait()
+	if ctx.Err() == nil && brokenOff == nil {
+		silent(out)
+	}
 	return out
+}
+
+// silent has hosts that do not answer be a fault of their domains, which are tried at the
+// pace of the back-off. Transport says that the service could not be reached.
+func silent(out []relay.Outcome) {
+	for i, o := range out {
+		if o.Result == relay.Transport && o.Text != textContent {
+			out[i].Result, out[i].Enhanced = relay.Temporary, "4.4.1"
+		}
+	}
 }
 
 // domain hands a mail over to the first host that answers.

@@ -200,6 +200,28 @@ func TestAMailThatMayNotBeCommittedReachesNoHost(t *testing.T) {
 	})
 }
 
+// A domain whose hosts are away says nothing about ours, and waits at the pace of others.
+func TestHostsThatDoNotAnswerAreNoFaultOfTheService(t *testing.T) {
+	for _, mode := range []string{"away", "reset", "hang"} {
+		synctest.Test(t, func(t *testing.T) {
+			hosts := map[string]fake.SMTPOptions{"a.example": {}}
+			if mode == "away" {
+				hosts = nil
+			}
+			i := newInternet(t, zone{hosts: map[string]bool{"a.example": true}}, hosts)
+			if mode != "away" {
+				if err := i.hosts["a.example"].Set(fake.Setting{Mode: mode}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			o := i.Send(t.Context(), newMail(t, letter, "ann@a.example"))[0]
+			if want(t, o, relay.Temporary); o.Enhanced != "4.4.1" || o.Text == "" {
+				t.Errorf("%s: %+v", mode, o)
+			}
+		})
+	}
+}
+
 func TestCloseEndsDirectDelivery(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		i := newInternet(t, zone{hosts: map[string]bool{"a.example": true}}, map[string]fake.SMTPOptions{"a.example": {}})
