@@ -1,0 +1,8 @@
+//go:build !linux
+
+package wan
+
+import "fmt"
+
+// Permitted says why this process may not make a network.
+func Permitted() error { return fmt.Errorf("%w: this is not Linux", ErrNotPermitted) }
