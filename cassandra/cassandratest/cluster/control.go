@@ -15,12 +15,12 @@ import (
 
 // nodes are what a conversation is about.
 type nodes interface {
-	Do(op jvm.Op, node string) error
+	Do(op jvm.Op, node string, options ...string) error
 	Nodetool(node string, command ...string) (string, error)
 }
 
 // operations are what may be asked for.
-var operations = []jvm.Op{jvm.StartNode, jvm.StopNode, jvm.KillNode, jvm.FreezeNode, jvm.ThawNode, jvm.CheckNode}
+var operations = []jvm.Op{jvm.StartNode, jvm.StopNode, jvm.KillNode, jvm.FreezeNode, jvm.ThawNode, jvm.CheckNode, jvm.WipeNode}
 
 // An answer is one line of JSON: that of a request, which failed where there is an
 // Error.
@@ -29,15 +29,16 @@ type answer struct {
 	Output string `json:"output,omitempty"` // of nodetool
 }
 
-// converse describes the cluster in one line of JSON, its nodes with Name, Datacenter
-// and Address, and its Dir. Then each line of input is an operation and a node, such
+// converse describes the cluster in one line of JSON, its nodes with Name, Datacenter,
+// Address and Dir, and its own Dir. Then each line of input is an operation and a node, such
 // as
 //
 //	kill dc1-2
 //
 // and is answered by a line when it is done. The operations are start, stop, kill,
-// freeze, thaw and check, which fails where the node does not run; and nodetool, with
-// its command behind the node, where the cluster has JMX. The end of the input, or a
+// freeze, thaw, wipe, which takes the data of a node that does not run, and check, which
+// fails where the node does not run; and nodetool, with its command behind the node,
+// where the cluster has JMX. Behind the node to start may be options for Java. The end of the input, or a
 // signal, ends the conversation.
 func converse(c nodes, about keeper.Cluster, in io.Reader, out io.Writer, signals <-chan os.Signal) error {
 	lines := make(chan string)
@@ -79,6 +80,8 @@ func carryOut(c nodes, line string) (output string, err error) {
 	switch {
 	case len(words) > 2 && words[0] == "nodetool":
 		return c.Nodetool(words[1], words[2:]...)
+	case len(words) > 2 && words[0] == string(jvm.StartNode):
+		return "", c.Do(jvm.StartNode, words[1], words[2:]...)
 	case len(words) == 2 && slices.Contains(operations, jvm.Op(words[0])):
 		return "", c.Do(jvm.Op(words[0]), words[1])
 	}

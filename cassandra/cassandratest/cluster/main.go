@@ -69,6 +69,19 @@ func parse(args []string) (options, error) {
 	f.IntVar(&o.layout.Nodes, "nodes", 1, "nodes of each data centre")
 	f.StringVar(&o.java, "java", "-XX:TieredStopAtLevel=4", "options for the Java processes, which come after their own")
 	f.BoolVar(&o.layout.JMX, "jmx", false, "let nodetool in, and whoever may open a port of this machine")
+	f.StringVar(&o.layout.Network, "network", "", "what begins the addresses of nodes that have these for themselves, such as 10.77")
+	f.Func("enter", "data centre and what begins the commands that run there, such as 'dc1=nsenter --net=/run/netns/one'; may be repeated", func(text string) error {
+		dc, command, ok := strings.Cut(text, "=")
+		words := strings.Fields(command)
+		if !ok || len(words) == 0 {
+			return errors.New("want a data centre, = and a command")
+		}
+		if o.layout.Enter == nil {
+			o.layout.Enter = make(map[string][]string)
+		}
+		o.layout.Enter[dc] = words
+		return nil
+	})
 	f.BoolVar(&o.control, "control", false, "be told what to do on standard input, and end with it")
 	f.Func("set", "line for cassandra.yaml, which it must not have yet; may be repeated", func(line string) error {
 		o.layout.Settings = append(o.layout.Settings, line)

@@ -28,8 +28,8 @@ func (f *fakeNodes) Nodetool(node string, command ...string) (string, error) {
 // fakeNodes note what is done to them; dc1-2 cannot be helped.
 type fakeNodes struct{ done []string }
 
-func (f *fakeNodes) Do(op jvm.Op, node string) error {
-	f.done = append(f.done, string(op)+" "+node)
+func (f *fakeNodes) Do(op jvm.Op, node string, options ...string) error {
+	f.done = append(f.done, strings.Join(append([]string{string(op), node}, options...), " "))
 	if node == "dc1-2" {
 		return errors.New("no such luck")
 	}
@@ -39,16 +39,16 @@ func (f *fakeNodes) Do(op jvm.Op, node string) error {
 func TestAConversationIsALineForALine(t *testing.T) {
 	var f fakeNodes
 	var out strings.Builder
-	in := "kill dc2-1\nstart dc1-2\nburn dc1-1\nping\nnodetool dc2-2 flush restante\nnodetool dc1-1\n"
+	in := "kill dc2-1\nwipe dc2-1\nstart dc2-1 -Done=1 -Dother=2\nwipe dc2-1 all\nstart dc1-2\nburn dc1-1\nping\nnodetool dc2-2 flush restante\nnodetool dc1-1\n"
 	if err := converse(&f, six, strings.NewReader(in), &out, nil); err != nil {
 		t.Fatal(err)
 	}
-	if want := []string{"kill dc2-1", "start dc1-2"}; !slices.Equal(f.done, want) {
+	if want := []string{"kill dc2-1", "wipe dc2-1", "start dc2-1 -Done=1 -Dother=2", "start dc1-2"}; !slices.Equal(f.done, want) {
 		t.Errorf("did %q, want %q", f.done, want)
 	}
 	lines := strings.Split(strings.TrimSpace(out.String()), "\n")
 	want := []string{
-		`{"Nodes":[{"Name":"dc1-1","Datacenter":"dc1","Address":"127.0.1.1:9042"}`, "{}", `{"error":"no such luck"}`,
+		`{"Nodes":[{"Name":"dc1-1","Datacenter":"dc1","Address":"127.0.1.1:9042"}`, "{}", "{}", "{}", `{"error":"\"wipe dc2-1 all\" is not`, `{"error":"no such luck"}`,
 		`{"error":"\"burn dc1-1\" is not an operation and a node"}`, `{"error":"\"ping\" is not`,
 		`{"output":"dc2-2[flush restante]"}`, `{"error":"\"nodetool dc1-1\" is not`,
 	}
@@ -92,12 +92,15 @@ func TestACommandFindsTheClusterInItsEnvironment(t *testing.T) {
 }
 
 func TestWhatMakesNoSenseIsRefused(t *testing.T) {
-	for _, args := range [][]string{{"-nodes", "0"}, {"-datacenters", "-1"}, {"-control", "--", "true"}, {"-unknown"}} {
+	for _, args := range [][]string{{"-enter", "nsenter"}, {"-nodes", "0"}, {"-datacenters", "-1"}, {"-control", "--", "true"}, {"-unknown"}} {
 		if _, err := parse(args); err == nil {
 			t.Errorf("%q is accepted", args)
 		}
 	}
-	o, err := parse([]string{"-datacenters", "2", "-nodes", "3", "--", "echo", "-n"})
+	o, err := parse([]string{"-datacenters", "2", "-nodes", "3", "-enter", "dc2=nsenter --net=/n", "--", "echo", "-n"})
+	if enter := o.layout.Enter; len(enter) != 1 || !slices.Equal(enter["dc2"], []string{"nsenter", "--net=/n"}) {
+		t.Errorf("enters by %q", enter)
+	}
 	if err != nil || o.layout.Datacenters != 2 || o.layout.Nodes != 3 || !slices.Equal(o.command, []string{"echo", "-n"}) {
 		t.Errorf("parsed %+v, %v", o, err)
 	}

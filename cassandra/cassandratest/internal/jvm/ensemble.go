@@ -20,6 +20,11 @@ type Layout struct {
 	// OneAddress puts the only node on 127.0.0.1, which every system has; else
 	// node j of data centre i is on 127.0.i.j.
 	OneAddress bool
+	// Network begins the addresses of nodes that each have theirs for themselves, and
+	// so the usual ports: with 10.77 node j of data centre i is on 10.77.i.j.
+	Network string
+	// Enter begins, by the name of a data centre, the commands that run there.
+	Enter map[string][]string
 	// Settings are lines for cassandra.yaml beside its own.
 	Settings []string
 	// JMX lets nodetool in, and with it whoever may open a port of this machine.
@@ -66,8 +71,12 @@ func build(in Installation, l Layout) (*Ensemble, error) {
 				Token:      token(i, j, l.Nodes),
 				Settings:   l.Settings,
 			}
-			if l.OneAddress {
+			n.enter = l.Enter[n.Datacenter]
+			switch {
+			case l.OneAddress:
 				n.IP = "127.0.0.1"
+			case l.Network != "":
+				n.IP = fmt.Sprintf("%s.%d.%d", l.Network, i, j)
 			}
 			n.Dir = filepath.Join(l.Dir, "nodes", n.Name)
 			n.log = filepath.Join(l.Dir, "logs", n.Name+".log")
@@ -75,21 +84,9 @@ func build(in Installation, l Layout) (*Ensemble, error) {
 			e.nodes = append(e.nodes, n)
 		}
 	}
-	native, err := FreePort(ips...)
+	native, storage, err := l.ports(ips, e.nodes)
 	if err != nil {
 		return nil, err
-	}
-	storage, err := FreePort(ips...)
-	if err != nil {
-		return nil, err
-	}
-	if l.JMX {
-		for _, n := range e.nodes {
-			// All of them listen on the same address, whatever their own is.
-			if n.JMXPort, err = FreePort("127.0.0.1"); err != nil {
-				return nil, err
-			}
-		}
 	}
 	var seeds []string
 	for n := range slices.Chunk(e.nodes, l.Nodes) {
@@ -105,6 +102,35 @@ func build(in Installation, l Layout) (*Ensemble, error) {
 		}
 	}
 	return e, nil
+}
+
+// ports finds those that all nodes have in common, and gives each one of its own for JMX.
+func (l Layout) ports(ips []string, nodes []*Node) (native, storage int, err error) {
+	if l.Network != "" {
+		for i, n := range nodes {
+			n.own = true
+			if l.JMX {
+				n.JMXPort = jmxPort + i
+			}
+		}
+		return nativePort, storagePort, nil
+	}
+	if native, err = FreePort(ips...); err != nil {
+		return 0, 0, err
+	}
+	if storage, err = FreePort(ips...); err != nil {
+		return 0, 0, err
+	}
+	for _, n := range nodes {
+		if !l.JMX {
+			break
+		}
+		// All of them listen on the same address, whatever their own is.
+		if n.JMXPort, err = FreePort("127.0.0.1"); err != nil {
+			return 0, 0, err
+		}
+	}
+	return native, storage, nil
 }
 
 // token spaces the nodes of a data centre evenly on the ring, and data centres a
@@ -150,7 +176,7 @@ func (e *Ensemble) node(name string) (*Node, error) {
 // An Op is what a test does to one node.
 type Op string
 
-// The operations. Those other than StartNode and CheckNode want a running node.
+// The operations. Those other than StartNode, WipeNode and CheckNode want a running node.
 const (
 	StartNode  Op = "start"  // on the data it has; returns when it serves clients
 	StopNode   Op = "stop"   // as an operator does: it drains first
@@ -158,22 +184,27 @@ const (
 	FreezeNode Op = "freeze" // SIGSTOP: connections stay open, nobody answers
 	ThawNode   Op = "thaw"   // SIGCONT
 	CheckNode  Op = "check"  // fails with ErrNotRunning when the process is gone
+	WipeNode   Op = "wipe"   // a node that does not run has no data any more
 )
 
 // ErrNotRunning is wrapped where a node has no process.
 var ErrNotRunning = errors.New("does not run")
 
-// Do carries out op on the node with that name.
-func (e *Ensemble) Do(ctx context.Context, op Op, name string) error {
+// Do carries out op on the node with that name. Options are for the Java process that
+// StartNode starts, this once.
+func (e *Ensemble) Do(ctx context.Context, op Op, name string, options ...string) error {
 	n, err := e.node(name)
 	if err != nil {
 		return err
 	}
-	if op == StartNode {
-		if err := n.launch(e.in); err != nil {
+	switch op {
+	case StartNode:
+		if err := n.launch(e.in, options...); err != nil {
 			return err
 		}
 		return n.await(ctx)
+	case WipeNode:
+		return n.wipe()
 	}
 	if !n.Running() {
 		return fmt.Errorf("%s %w", name, ErrNotRunning)

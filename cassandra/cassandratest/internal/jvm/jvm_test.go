@@ -5,6 +5,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -31,6 +32,45 @@ func TestNodesOfACluster(t *testing.T) {
 	yaml, err := os.ReadFile(filepath.Join(last.Dir, "cassandra.yaml"))
 	if err != nil || !strings.Contains(string(yaml), "rpc_address: 127.0.2.3\n") {
 		t.Errorf("cassandra.yaml of %s: %v\n%s", last.Name, err, yaml)
+	}
+}
+
+func TestNodesInNetworksOfTheirOwn(t *testing.T) {
+	enter := map[string][]string{"dc2": {"nsenter", "--net=/n"}}
+	e, err := build(Installation{}, Layout{Name: "here", Dir: t.TempDir(), Datacenters: 2, Nodes: 3, JMX: true, Network: "10.77", Enter: enter})
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, last := e.Nodes()[0], e.Nodes()[5]
+	if last.Address() != "10.77.2.3:9042" || last.Seeds != "10.77.1.1:7000,10.77.2.1:7000" || last.JMXPort == first.JMXPort {
+		t.Errorf("the last node is on %s, its seeds are %s, its port for JMX is %d", last.Address(), last.Seeds, last.JMXPort)
+	}
+	if got := last.command(t.Context(), "java", "-version").Args; !slices.Equal(got, []string{"nsenter", "--net=/n", "java", "-version"}) {
+		t.Errorf("runs %q", got)
+	}
+	if got := first.command(t.Context(), "java", "-version").Args; !slices.Equal(got, []string{"java", "-version"}) {
+		t.Errorf("runs %q in a data centre that needs no entering", got)
+	}
+}
+
+func TestAWipedNodeHasItsConfigurationAndNothingElse(t *testing.T) {
+	e, err := build(Installation{}, Layout{Name: "here", Dir: t.TempDir(), Datacenters: 1, Nodes: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := e.Nodes()[0]
+	data := filepath.Join(n.Dir, "data")
+	if err := os.Mkdir(data, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := e.Do(t.Context(), WipeNode, n.Name); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(data); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("its data: %v", err)
+	}
+	if _, err := os.Stat(filepath.Join(n.Dir, "cassandra.yaml")); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"text/template"
@@ -48,6 +49,9 @@ type Node struct {
 	StoragePort int
 	Settings    []string
 	Dir         string // data and configuration
+
+	own   bool     // nobody else may have the address
+	enter []string // begins commands that run where the node does
 
 	log  string // file that holds what the process says, over all its starts
 	proc *process.Process
@@ -89,12 +93,29 @@ func (n *Node) configure() error {
 	return nil
 }
 
+// wipe leaves the node as it was before it started for the first time.
+func (n *Node) wipe() error {
+	if n.Running() {
+		return fmt.Errorf("%s runs: it cannot be wiped", n.Name)
+	}
+	return errors.Join(os.RemoveAll(n.Dir), n.configure())
+}
+
+// command is one that runs where the node does.
+func (n *Node) command(ctx context.Context, name string, args ...string) *exec.Cmd {
+	words := slices.Concat(n.enter, []string{name}, args)
+	return exec.CommandContext(ctx, words[0], words[1:]...)
+}
+
 // launch starts the process. See [process.Start] for the thread it belongs to.
-func (n *Node) launch(in Installation) error {
+func (n *Node) launch(in Installation, options ...string) error {
 	if n.Running() {
 		return fmt.Errorf("%s runs already", n.Name)
 	}
 	for _, port := range []int{n.NativePort, n.StoragePort} {
+		if n.own {
+			break
+		}
 		if err := checkFree(port, n.IP); err != nil {
 			return fmt.Errorf("start %s: %w", n.Name, err)
 		}
@@ -118,9 +139,10 @@ func (n *Node) launch(in Installation) error {
 	if n.JMXPort != 0 {
 		args = append(args, fmt.Sprintf("-Dcassandra.jmx.local.port=%d", n.JMXPort))
 	}
-	cmd := exec.Command(in.java, append(args,
+	args = append(append(args, options...),
 		"-classpath", n.Dir+string(os.PathListSeparator)+filepath.Join(in.jars, "*"),
-		"org.apache.cassandra.service.CassandraDaemon")...)
+		"org.apache.cassandra.service.CassandraDaemon")
+	cmd := n.command(context.Background(), in.java, args...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = n.Dir, log, log
 	n.proc, err = process.Start(cmd)
 	return err

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -27,7 +26,7 @@ func (e *Ensemble) Nodetool(ctx context.Context, name string, command ...string)
 	}
 	ctx, cancel := context.WithTimeout(ctx, nodetoolTimeout)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, e.in.java, append([]string{
+	cmd := n.command(ctx, e.in.java, append([]string{
 		"@" + filepath.Join(n.Dir, "jvm17.options"), "-Xms16m", "-Xmx128m", // it reaches into the JDK as a node does
 		"-Duser.home=" + n.Dir, // where it keeps a history
 		"-Dlogback.configurationFile=" + filepath.Join(n.Dir, "logback.xml"),

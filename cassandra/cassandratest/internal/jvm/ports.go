@@ -18,6 +18,14 @@ const (
 	lastPort  = 29999
 )
 
+// Ports of nodes that have their addresses for themselves: Cassandra's usual ones, and from
+// jmxPort on one for each node.
+const (
+	nativePort  = 9042
+	storagePort = 7000
+	jmxPort     = 7199
+)
+
 // FreePort finds a port that is free on every address. Nothing reserves it.
 func FreePort(ips ...string) (int, error) {
 	var err error

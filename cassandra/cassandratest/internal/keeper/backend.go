@@ -13,7 +13,7 @@ import (
 // A backend is what runs the nodes of one cluster.
 type backend interface {
 	nodes() []Node
-	do(ctx context.Context, op jvm.Op, node string) error
+	do(ctx context.Context, op jvm.Op, node string, options ...string) error
 	nodetool(ctx context.Context, node string, command ...string) (string, error)
 	// ended is closed when the cluster has become useless; it may be nil.
 	ended() <-chan struct{}
@@ -63,6 +63,8 @@ func startJVM(ctx context.Context, o order) (backend, error) {
 		OneAddress:  o.Shared,
 		Settings:    o.Settings,
 		JMX:         o.JMX,
+		Network:     o.Network,
+		Enter:       o.Enter,
 	})
 	if err != nil {
 		return nil, err
@@ -73,13 +75,13 @@ func startJVM(ctx context.Context, o order) (backend, error) {
 func (p processes) nodes() []Node {
 	var nodes []Node
 	for _, n := range p.ensemble.Nodes() {
-		nodes = append(nodes, Node{Name: n.Name, Datacenter: n.Datacenter, Address: n.Address()})
+		nodes = append(nodes, Node{Name: n.Name, Datacenter: n.Datacenter, Address: n.Address(), Dir: n.Dir})
 	}
 	return nodes
 }
 
-func (p processes) do(ctx context.Context, op jvm.Op, node string) error {
-	return p.ensemble.Do(ctx, op, node)
+func (p processes) do(ctx context.Context, op jvm.Op, node string, options ...string) error {
+	return p.ensemble.Do(ctx, op, node, options...)
 }
 
 func (p processes) nodetool(ctx context.Context, node string, command ...string) (string, error) {

@@ -114,7 +114,7 @@ func (c container) nodes() []Node {
 	return []Node{{Name: containerDatacenter + "-1", Datacenter: containerDatacenter, Address: c.address}}
 }
 
-func (c container) do(context.Context, jvm.Op, string) error {
+func (c container) do(context.Context, jvm.Op, string, ...string) error {
 	return errors.New("nodes in containers are left alone")
 }
 

@@ -169,7 +169,7 @@ func (k *keeper) carryOut(c call) reply {
 	if c.Op == nodetool {
 		output, err = k.cluster.nodetool(c.ctx, c.Node, c.Command...)
 	} else {
-		err = k.cluster.do(c.ctx, c.Op, c.Node)
+		err = k.cluster.do(c.ctx, c.Op, c.Node, c.Command...)
 	}
 	if err == nil {
 		return reply{Output: output}

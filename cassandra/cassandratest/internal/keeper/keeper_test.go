@@ -27,7 +27,7 @@ func (b *fakeBackend) close() error           { return nil }
 func (b *fakeBackend) nodetool(_ context.Context, node string, command ...string) (string, error) {
 	return node + " was told to " + strings.Join(command, " "), nil
 }
-func (b *fakeBackend) do(ctx context.Context, op jvm.Op, _ string) error {
+func (b *fakeBackend) do(ctx context.Context, op jvm.Op, _ string, _ ...string) error {
 	b.done = append(b.done, op)
 	switch op {
 	case jvm.CheckNode:

@@ -220,10 +220,10 @@ func (l *Lease) read(v any, deadline time.Time) error {
 	return l.replies.Decode(v)
 }
 
-// Do carries out op on a node of the cluster. The error wraps jvm.ErrNotRunning
-// where that is the matter.
-func (l *Lease) Do(op jvm.Op, node string) error {
-	_, err := l.request(request{Op: op, Node: node})
+// Do carries out op on a node of the cluster. Options are for the Java process that is
+// to start. The error wraps jvm.ErrNotRunning where that is the matter.
+func (l *Lease) Do(op jvm.Op, node string, options ...string) error {
+	_, err := l.request(request{Op: op, Node: node, Command: options})
 	return err
 }
 

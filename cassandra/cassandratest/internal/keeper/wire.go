@@ -19,6 +19,9 @@ type Layout struct {
 	Nodes       int      // of each data centre
 	Settings    []string // lines for cassandra.yaml, beside the usual ones
 	JMX         bool     // lets nodetool in, see [jvm.Layout]
+	// Where the nodes run, see [jvm.Layout].
+	Network string              `json:",omitempty"`
+	Enter   map[string][]string `json:",omitempty"`
 }
 
 // A Cluster describes what a keeper keeps.
@@ -32,6 +35,7 @@ type Node struct {
 	Name       string
 	Datacenter string
 	Address    string // host:port for CQL
+	Dir        string `json:",omitempty"` // data and configuration
 }
 
 // A greeting is the first thing a keeper says to a lease: the cluster, or why
@@ -46,7 +50,7 @@ type greeting struct {
 type request struct {
 	Op      jvm.Op
 	Node    string
-	Command []string `json:",omitempty"` // of nodetool
+	Command []string `json:",omitempty"` // of nodetool, or options for the Java process to start
 }
 
 // Operations that name no node.
