@@ -1,0 +1,154 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"restante/perf/report"
+	"restante/perf/scenario"
+)
+
+// read has the points of all files; vary finds the number in names of scenarios.
+func read(files []string, vary *regexp.Regexp) ([]report.Point, error) {
+	var all []report.Point
+	for _, file := range files {
+		raw, err := os.ReadFile(file)
+		if err != nil {
+			return nil, err
+		}
+		points, err := parse(file, raw, vary)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", file, err)
+		}
+		all = append(all, points...)
+	}
+	return all, nil
+}
+
+// parse tells by its first value what a file is.
+func parse(file string, raw []byte, vary *regexp.Regexp) ([]report.Point, error) {
+	var is struct {
+		Sweep, Scenario string
+		Measurements    json.RawMessage
+	}
+	if err := json.NewDecoder(bytes.NewReader(raw)).Decode(&is); err != nil {
+		return nil, err
+	}
+	switch {
+	case is.Sweep != "":
+		return report.ReadPoints(bytes.NewReader(raw))
+	case is.Scenario != "":
+		results, err := report.ReadLines(bytes.NewReader(raw))
+		return ofResults(results), err
+	case is.Measurements != nil:
+		c, err := report.Load(file)
+		if err != nil {
+			return nil, err
+		}
+		if vary.NumSubexp() == 0 {
+			return nil, fmt.Errorf("a comparison needs --x with a number in brackets, to find in: %s", strings.Join(c.Scenarios(), "; "))
+		}
+		return ofComparison(c, vary), nil
+	}
+	return nil, errors.New("neither points, results nor a comparison")
+}
+
+// ofResults sees loads as a sweep of their connections. A load that was measured more
+// than once has rounds.
+func ofResults(results []scenario.Result) []report.Point {
+	r := rounds{}
+	for _, one := range results {
+		series := strings.TrimSpace(one.Server + " " + one.Scenario)
+		add := func(metric, unit string, value float64) {
+			r.add(report.Point{Sweep: "connections", X: float64(one.Connections), Series: series, Metric: metric, UnitY: unit}, value)
+		}
+		for _, f := range []struct {
+			metric, unit string
+			value        float64
+		}{
+			{"rate", "/s", one.Rate},
+			{"p50", "ms", one.P50}, {"p95", "ms", one.P95}, {"p99", "ms", one.P99}, {"max", "ms", one.Max},
+			{"server CPU", "ms", one.ServerCPU}, {"tool CPU", "ms", one.ToolCPU},
+			{"peak RSS", "MiB", one.PeakRSS}, {"PSS", "MiB", one.PSS},
+		} {
+			add(f.metric, f.unit, f.value)
+		}
+		for _, name := range slices.Sorted(maps.Keys(one.Figures)) {
+			add(name, "", one.Figures[name])
+		}
+	}
+	return r.points()
+}
+
+// ofComparison sees scenarios whose names differ by one number as a sweep of it. The
+// series are the servers, with what else is in the name.
+func ofComparison(c *report.Comparison, vary *regexp.Regexp) []report.Point {
+	r := rounds{}
+	for _, m := range c.Measurements {
+		x, rest, ok := varied(m.Scenario, vary)
+		if !ok {
+			continue
+		}
+		r.add(report.Point{
+			Sweep: vary.String(), X: x, Series: strings.TrimRight(m.Server+", "+rest, " ,"), Metric: m.Figure,
+			Date: c.Date.Format(time.DateOnly), Command: c.Command, Machine: c.Machine,
+		}, m.Value)
+	}
+	return r.points()
+}
+
+// varied is the number in a scenario's name that the first group of vary finds, and the
+// name without what vary matches.
+func varied(scenario string, vary *regexp.Regexp) (x float64, rest string, ok bool) {
+	at := vary.FindStringSubmatchIndex(scenario)
+	if len(at) < 4 || at[2] < 0 {
+		return 0, "", false
+	}
+	x, err := strconv.ParseFloat(strings.ReplaceAll(scenario[at[2]:at[3]], ",", ""), 64)
+	return x, strings.Trim(scenario[:at[0]]+scenario[at[1]:], " ,"), err == nil
+}
+
+// rounds collects values of the same point, in the order in which they came.
+type rounds struct {
+	order []key
+	of    map[key]*round
+}
+
+type key struct {
+	sweep, series, metric string
+	x                     float64
+}
+
+type round struct {
+	point  report.Point
+	values []float64
+}
+
+func (r *rounds) add(p report.Point, value float64) {
+	k := key{p.Sweep, p.Series, p.Metric, p.X}
+	if r.of == nil {
+		r.of = map[key]*round{}
+	}
+	if r.of[k] == nil {
+		r.of[k] = &round{point: p}
+		r.order = append(r.order, k)
+	}
+	r.of[k].values = append(r.of[k].values, value)
+}
+
+func (r *rounds) points() []report.Point {
+	var points []report.Point
+	for _, k := range r.order {
+		points = append(points, r.of[k].point.Of(r.of[k].values...))
+	}
+	return points
+}
