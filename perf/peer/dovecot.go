@@ -119,7 +119,7 @@ func (format dovecot) start(ctx context.Context, s Settings) (server *Server, er
 	server = &Server{Name: "dovecot-" + string(format), LMTP: ports[0], POP3: ports[1], log: filepath.Join(s.Dir, "dovecot.log")}
 	server.Version = firstLine(ctx, binary, "--version")
 	start := time.Now()
-	if server.process, err = launch(release, server.log, binary, "-F", "-c", config); err != nil {
+	if server.process, err = launch(release, server.log, nil, binary, "-F", "-c", config); err != nil {
 		return nil, err
 	}
 	if err := server.await(ctx, start); err != nil {

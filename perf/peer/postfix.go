@@ -100,7 +100,7 @@ func postfixBefore(ctx context.Context, s Settings, binary string, behind *Serve
 		server.Version = strings.TrimPrefix(firstLine(ctx, conf, "-d", "mail_version"), "mail_version = ")
 	}
 	start := time.Now()
-	if server.process, err = launch(release, filepath.Join(s.Dir, "postfix.out"), binary, "-c", etc, "start-fg"); err != nil {
+	if server.process, err = launch(release, filepath.Join(s.Dir, "postfix.out"), nil, binary, "-c", etc, "start-fg"); err != nil {
 		return nil, err
 	}
 	if err := server.await(ctx, start); err != nil {

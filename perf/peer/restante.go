@@ -1,13 +1,13 @@
 package peer
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -65,7 +65,7 @@ func launchRestante(ctx context.Context, s Settings) (server *Server, err error)
 	if err := os.MkdirAll(s.Dir, 0o755); err != nil {
 		return nil, err
 	}
-	ports, release, err := freeport.Hold(6)
+	at, reached, release, err := s.Place.ports()
 	if err != nil {
 		return nil, err
 	}
@@ -76,26 +76,50 @@ func launchRestante(ctx context.Context, s Settings) (server *Server, err error)
 	}()
 	server = &Server{
 		Name: "restante", Version: firstLine(ctx, s.Binary, "version"),
-		SMTP: ports[0], LMTP: ports[1], POP3: ports[2], Admin: ports[3], Data: dataOf(s), log: filepath.Join(s.Dir, "restante.log"),
+		SMTP: reached.smtp, LMTP: reached.lmtp, POP3: reached.pop3, Admin: reached.admin, Data: dataOf(s), log: filepath.Join(s.Dir, "restante.log"),
 	}
+	submission, http := "off", "off"
 	if s.HTTP {
-		server.HTTP = ports[4]
+		server.HTTP, http = reached.http, at.http
 	}
 	if s.Submission {
-		server.Submission = ports[5]
+		server.Submission, submission = reached.submission, at.submission
 	}
-	args := append([]string{"serve", "--data", server.Data, "--domain", Domain,
-		"--smtp", ports[0], "--lmtp", ports[1], "--pop3", ports[2], "--admin", ports[3],
-		"--pop3s", "off", "--submission", cmp.Or(server.Submission, "off"), "--submissions", "off", "--http", cmp.Or(server.HTTP, "off")}, s.Flags...)
-	server.process, err = launch(release, server.log, s.Binary, args...)
+	words := append(slices.Clone(s.Place.Enter), s.Binary, "serve", "--data", server.Data, "--domain", Domain,
+		"--smtp", at.smtp, "--lmtp", at.lmtp, "--pop3", at.pop3, "--admin", at.admin,
+		"--pop3s", "off", "--submission", submission, "--submissions", "off", "--http", http)
+	words = append(words, s.Flags...)
+	server.process, err = launch(release, server.log, s.Env, words[0], words[1:]...)
 	return server, err
+}
+
+// ports are addresses HOST:PORT of a server.
+type ports struct{ smtp, lmtp, pop3, admin, http, submission string }
+
+// ports are where a server listens and where it is reached, which is the same on loopback.
+// They are held for it until release.
+func (p Place) ports() (listens, reached ports, release func() error, err error) {
+	if p.Listen != "" {
+		return portsOf(p.Listen), portsOf(p.Reach), func() error { return nil }, nil
+	}
+	free, release, err := freeport.Hold(6)
+	if err != nil {
+		return ports{}, ports{}, nil, err
+	}
+	listens = ports{free[0], free[1], free[2], free[3], free[4], free[5]}
+	return listens, listens, release, nil
+}
+
+// portsOf are the ports of a server that has an address for itself: its own defaults.
+func portsOf(host string) ports {
+	return ports{host + ":2525", host + ":2424", host + ":2110", host + ":8081", host + ":8080", host + ":2587"}
 }
 
 // Run starts another command of a built Restante, which has no ports that are known
 // here. What it says goes to the end of a file.
 func Run(name, log, binary string, args ...string) (*Server, error) {
 	nothing := func() error { return nil }
-	p, err := launch(nothing, log, binary, args...)
+	p, err := launch(nothing, log, nil, binary, args...)
 	if err != nil {
 		return nil, fmt.Errorf("start %s: %w", name, err)
 	}
@@ -119,7 +143,11 @@ func importAccounts(ctx context.Context, s Settings, admin string) error {
 	if err := os.WriteFile(draft, []byte(lines.String()), 0o600); err != nil {
 		return err
 	}
-	out, err := exec.CommandContext(ctx, s.Binary, "account", "import", draft, "--admin", admin, "--data", dataOf(s)).CombinedOutput()
+	if s.Place.Listen != "" {
+		admin = portsOf(s.Place.Listen).admin
+	}
+	words := append(slices.Clone(s.Place.Enter), s.Binary, "account", "import", draft, "--admin", admin, "--data", dataOf(s))
+	out, err := exec.CommandContext(ctx, words[0], words[1:]...).CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("import accounts: %w: %s", err, out)
 	}

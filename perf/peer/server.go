@@ -43,8 +43,19 @@ type Settings struct {
 	// HTTP says that Restante serves its HTTP interface, Submission that users may
 	// submit mail.
 	HTTP, Submission bool
-	// Flags are for Restante too, besides those that every measurement has.
-	Flags []string
+	// Flags are for Restante too, besides those that every measurement has, and so is
+	// what its environment has besides this tool's.
+	Flags, Env []string
+	// Place is where Restante runs. The others run on loopback.
+	Place Place
+}
+
+// A Place is where a server runs: on loopback, at ports that are free, unless it has an
+// address for itself in another network namespace.
+type Place struct {
+	Enter  []string // begins the commands that run there
+	Listen string   // the address that the server listens on there
+	Reach  string   // the address at which others reach it
 }
 
 // A Kind of server can be started.
@@ -107,6 +118,13 @@ func (s *Server) PIDs() []int {
 // Log is the file that holds what the server said.
 func (s *Server) Log() string { return s.log }
 
+// Freeze stops the server from running until Thaw: its connections stay open and nobody
+// answers.
+func (s *Server) Freeze() error { return signal(syscall.SIGSTOP, s.PIDs()...) }
+
+// Thaw lets a frozen server run on.
+func (s *Server) Thaw() error { return signal(syscall.SIGCONT, s.PIDs()...) }
+
 // Stop asks the server to end, insists after ten seconds, and returns when all
 // its processes are gone.
 func (s *Server) Stop() error {
@@ -152,7 +170,7 @@ type process struct {
 // a process group of its own, so an interrupt at the terminal reaches only this
 // tool, which then stops it in order; it does not outlive the tool. The ports that
 // were held for it are released when it has ended.
-func launch(release func() error, log, name string, args ...string) (*process, error) {
+func launch(release func() error, log string, env []string, name string, args ...string) (*process, error) {
 	out, err := os.OpenFile(log, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
 	if err != nil {
 		return nil, err
@@ -160,6 +178,9 @@ func launch(release func() error, log, name string, args ...string) (*process, e
 	defer func() { _ = out.Close() }()
 	p := &process{cmd: exec.Command(name, args...), done: make(chan struct{})}
 	p.cmd.Stdout, p.cmd.Stderr = out, out
+	if len(env) > 0 {
+		p.cmd.Env = append(os.Environ(), env...)
+	}
 	p.cmd.SysProcAttr = apart()
 	if err := p.cmd.Start(); err != nil {
 		return nil, err

@@ -54,6 +54,7 @@ type Node struct {
 	Name       string // dc1-1
 	Datacenter string // dc1
 	Address    string // host:port for CQL
+	Dir        string // its data, on this machine
 }
 
 // ErrAbsent tells of a machine that has nothing to run Cassandra with.
@@ -82,8 +83,9 @@ const (
 	stopTimeout    = time.Minute
 )
 
-// startCluster starts a cluster; what it says goes to a file in dir.
-func startCluster(ctx context.Context, binary, dir string, l Layout, flags ...string) (*Cluster, error) {
+// startCluster starts a cluster; what it says goes to a file in dir, and what is in env
+// comes to its environment.
+func startCluster(ctx context.Context, binary, dir string, env []string, l Layout, flags ...string) (*Cluster, error) {
 	c := &Cluster{Layout: l, log: filepath.Join(dir, "cluster.log")}
 	log, err := os.OpenFile(c.log, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
 	if err != nil {
@@ -94,6 +96,7 @@ func startCluster(ctx context.Context, binary, dir string, l Layout, flags ...st
 	c.cmd = exec.Command(binary, append([]string{"-control", "-datacenters", fmt.Sprint(l.Datacenters), "-nodes", fmt.Sprint(l.Nodes),
 		"-java", fmt.Sprintf("-XX:TieredStopAtLevel=4 -Xms%s -Xmx%s", heap, heap)}, flags...)...)
 	c.cmd.Stderr = log
+	c.cmd.Env = append(os.Environ(), env...)
 	// An interrupt at the terminal reaches only this tool, which ends the cluster in
 	// order; and its standard input ends with this tool, however that ends.
 	c.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
@@ -137,10 +140,11 @@ func (c *Cluster) answer(ctx context.Context, timeout time.Duration, v any) erro
 	}
 }
 
-// Do carries out an operation on a node: start, stop, kill, freeze or thaw. After an
-// error the cluster may be of no more use.
-func (c *Cluster) Do(ctx context.Context, operation, node string) error {
-	_, err := c.ask(ctx, operation+" "+node)
+// Do carries out an operation on a node: start, stop, kill, freeze or thaw, or wipe, which
+// takes the data of a node that does not run. Options are for the Java process that start
+// starts. After an error the cluster may be of no more use.
+func (c *Cluster) Do(ctx context.Context, operation, node string, options ...string) error {
+	_, err := c.ask(ctx, strings.Join(append([]string{operation, node}, options...), " "))
 	return err
 }
 

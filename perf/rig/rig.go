@@ -7,12 +7,14 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
 	"restante/perf/peer"
 	"restante/perf/report"
 	"restante/perf/scenario"
+	"restante/perf/wan"
 )
 
 // Keyspace is where the mail of a rig is.
@@ -51,20 +53,45 @@ type Rig struct {
 	Binaries
 	Dir string
 
-	servers []*peer.Server
+	network *wan.Network // nil: all of it is on loopback
+	servers []stopper
 }
+
+// A stopper is a server.
+type stopper interface{ Stop() error }
 
 // Start brings up a cluster with its tables. Flags are for the program that runs the
 // cluster. Close must be called.
 func Start(ctx context.Context, b Binaries, dir string, l Layout, flags ...string) (*Rig, error) {
+	return bringUp(ctx, b, dir, l, nil, flags)
+}
+
+// StartIn does what Start does, in the two data centres of a network. Everything that the
+// nodes keep is in dir.
+func StartIn(ctx context.Context, n *wan.Network, b Binaries, dir string, l Layout, flags ...string) (*Rig, error) {
+	if l.Datacenters != wan.Datacenters || l.Nodes > wan.Nodes {
+		return nil, fmt.Errorf("a network has %d data centres of up to %d nodes, not %s", wan.Datacenters, wan.Nodes, l)
+	}
+	flags = append(slices.Clone(flags), "-network", n.Prefix())
+	for _, p := range n.Places {
+		flags = append(flags, "-enter", p.Name()+"="+strings.Join(p.Enter(), " "))
+	}
+	return bringUp(ctx, b, dir, l, n, flags)
+}
+
+func bringUp(ctx context.Context, b Binaries, dir string, l Layout, n *wan.Network, flags []string) (*Rig, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err
 	}
-	c, err := startCluster(ctx, b.cluster, dir, l, flags...)
+	var env []string
+	if n != nil {
+		env = []string{"TMPDIR=" + dir}
+	}
+	c, err := startCluster(ctx, b.cluster, dir, env, l, flags...)
 	if err != nil {
 		return nil, err
 	}
-	r := &Rig{Cluster: c, Binaries: b, Dir: dir}
+	r := &Rig{Cluster: c, Binaries: b, Dir: dir, network: n}
 	if err := r.applySchema(ctx); err != nil {
 		return nil, errors.Join(err, r.Close())
 	}

@@ -33,7 +33,7 @@ func fake(how string) {
 		`{"Name":"dc2-1","Datacenter":"dc2","Address":"c:1"},{"Name":"dc2-2","Datacenter":"dc2","Address":"d:1"}],"Dir":"/d"}`)
 	for lines := bufio.NewScanner(os.Stdin); lines.Scan(); {
 		switch lines.Text() {
-		case "kill dc2-1":
+		case "kill dc2-1", "start dc1-2 -Done=1 -Dother=2":
 			fmt.Println("{}")
 		case "nodetool dc1-1 info now":
 			fmt.Println(`{"output":"all is well"}`)
@@ -50,7 +50,7 @@ func start(t *testing.T, how string, l Layout) (*Cluster, error) {
 		t.Fatal(err)
 	}
 	t.Setenv(fakeVariable, how)
-	return startCluster(t.Context(), self, t.TempDir(), l)
+	return startCluster(t.Context(), self, t.TempDir(), nil, l)
 }
 
 func TestAClusterIsToldWhatToDo(t *testing.T) {
@@ -59,6 +59,9 @@ func TestAClusterIsToldWhatToDo(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := c.Do(t.Context(), "kill", "dc2-1"); err != nil {
+		t.Error(err)
+	}
+	if err := c.Do(t.Context(), "start", "dc1-2", "-Done=1", "-Dother=2"); err != nil {
 		t.Error(err)
 	}
 	if err := c.Do(t.Context(), "start", "dc2-1"); err == nil || err.Error() != "start dc2-1: cannot start dc2-1" {

@@ -150,6 +150,9 @@ func (n *Network) Remove(ctx context.Context, dir string) error {
 	return err
 }
 
+// Prefix begins all addresses of the network: 10.77.
+func (n *Network) Prefix() string { return n.Places[0].network }
+
 // PID is the process that carries the packets.
 func (n *Network) PID() int { return n.cmd.Process.Pid }
 

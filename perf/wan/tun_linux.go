@@ -9,7 +9,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-
 // inside does something in a namespace, on a thread that ends with it.
 func inside(namespace string, do func() error) error {
 	done := make(chan error, 1)

@@ -1,0 +1,232 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"restante/perf/peer"
+	"restante/perf/report"
+	"restante/perf/rig"
+	"restante/perf/scenario"
+	"restante/perf/wan"
+)
+
+// settings are those of every command.
+type settings struct {
+	Delay     time.Duration `default:"1ms" help:"Delay of the link, one way."`
+	Jitter    time.Duration `default:"0s" help:"How far the delay of a packet may be from that."`
+	Loss      float64       `default:"0" help:"How many of the packets on the link are lost, from 0 to 1."`
+	Bandwidth float64       `default:"0" help:"Of the link each way, in Mbit/s. 0: as fast as the machine." placeholder:"MBIT"`
+	Layout    rig.Layout    `default:"2x3" help:"Cassandra's cluster, data centres x nodes of each."`
+	Servers   int           `default:"2" help:"Servers of each data centre."`
+	Users     int           `default:"80" help:"Accounts."`
+	Warm      time.Duration `default:"1m" help:"How long everything is under load before the first figure: Java compiles what it runs."`
+	Binary    string        `help:"A built restante, instead of building it." type:"existingfile"`
+	Temp      string        `help:"Directory for what the processes keep (default: the system's)." type:"path"`
+	JSON      string        `name:"json" help:"Append the results to FILE as lines of JSON." placeholder:"FILE"`
+	Keep      bool          `help:"Keep what the processes have left."`
+	Plan      bool          `help:"Tell what would be done, and do nothing."`
+}
+
+func (s settings) link() wan.Settings {
+	return wan.Settings{Delay: s.Delay, Jitter: s.Jitter, Loss: s.Loss, Rate: int64(s.Bandwidth * 1e6 / 8)}
+}
+
+// Validate is called by kong.
+func (s settings) Validate() error {
+	switch {
+	case s.Layout.Datacenters != wan.Datacenters || s.Layout.Nodes > wan.Nodes:
+		return fmt.Errorf("--layout %s: there are two data centres of up to %d nodes", s.Layout, wan.Nodes)
+	case s.Servers < 1 || s.Servers > wan.Servers:
+		return fmt.Errorf("--servers %d: a data centre has from 1 to %d", s.Servers, wan.Servers)
+	}
+	return nil
+}
+
+// A stage is what a command plays on. All of it runs, and everybody sees everybody.
+type stage struct {
+	settings
+	network *wan.Network
+	rig     *rig.Rig
+	servers []*rig.Server // of the first data centre, then of the second
+	dir     string        // of everything that the processes keep
+	out     io.Writer
+}
+
+// play sets the stage for work, which steps describe, and clears it, whatever happens. Where
+// only the plan is asked for, it tells that and does nothing.
+func (s settings) play(ctx context.Context, out io.Writer, steps []string, work func(context.Context, *stage) error) (err error) {
+	if s.Plan {
+		return s.tell(out, steps)
+	}
+	if err := wan.Permitted(); err != nil {
+		return err
+	}
+	dir, err := peer.TempDir(s.Temp)
+	if err != nil {
+		return err
+	}
+	st := &stage{settings: s, dir: dir, out: out}
+	defer func() {
+		if s.Keep {
+			st.say("kept %s", dir)
+			return
+		}
+		err = errors.Join(err, os.RemoveAll(dir))
+	}()
+	st.say("building")
+	b, err := rig.Build(ctx, dir, s.Binary)
+	if err != nil {
+		return err
+	}
+	st.say("making two data centres, %s", s.link())
+	if st.network, err = wan.Start(ctx, s.link()); err != nil {
+		return err
+	}
+	defer func() {
+		st.say("taking it down")
+		err = errors.Join(err, st.network.Close())
+	}()
+	if !s.Keep {
+		if err := st.network.Remove(ctx, dir); err != nil {
+			return err
+		}
+	}
+	if err := st.set(ctx, b); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, st.rig.Close()) }()
+	if err := st.serve(ctx); err != nil {
+		return err
+	}
+	return work(ctx, st)
+}
+
+// set starts Cassandra.
+func (s *stage) set(ctx context.Context, b rig.Binaries) (err error) {
+	s.say("starting Cassandra, %s", s.Layout)
+	s.rig, err = rig.StartIn(ctx, s.network, b, s.dir, s.Layout, "-jmx")
+	if err != nil {
+		return err
+	}
+	s.say("%d nodes see each other", len(s.rig.Nodes))
+	return nil
+}
+
+// serve starts the servers. The first makes the accounts for all.
+func (s *stage) serve(ctx context.Context) error {
+	users := s.Users
+	for dc := 1; dc <= wan.Datacenters; dc++ {
+		for k := 1; k <= s.Servers; k++ {
+			server, err := s.rig.ServeIn(ctx, dc, k, users)
+			if err != nil {
+				return err
+			}
+			s.servers, users = append(s.servers, server), 0
+		}
+	}
+	if err := s.healthy(ctx); err != nil {
+		return err
+	}
+	s.say("%d servers are ready: %s, on %s", len(s.servers), s.servers[0].Version, report.Machine())
+	return nil
+}
+
+// patience is how long the stage waits for what ought to come soon.
+const patience = 2 * time.Minute
+
+// healthy waits until every server is ready and every node sees all nodes up: after the
+// start, and after whatever was done to them.
+func (s *stage) healthy(ctx context.Context) error {
+	deadline := time.Now().Add(patience)
+	for {
+		err := s.ailing(ctx)
+		if err == nil {
+			return nil
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("not healthy after %v: %w", patience, err)
+		}
+		if !scenario.Pause(ctx, 200*time.Millisecond) {
+			return ctx.Err()
+		}
+	}
+}
+
+// ailing is what is not as it should be.
+func (s *stage) ailing(ctx context.Context) error {
+	for _, each := range s.servers {
+		if err := each.Ready(ctx); err != nil {
+			return err
+		}
+	}
+	for _, n := range s.rig.Nodes {
+		status, err := s.rig.Nodetool(ctx, n.Name, "status")
+		if err != nil {
+			return err
+		}
+		if up := strings.Count(status, "\nUN "); up < len(s.rig.Nodes) {
+			return fmt.Errorf("%s sees %d of %d nodes up", n.Name, up, len(s.rig.Nodes))
+		}
+	}
+	return nil
+}
+
+// targets are the servers as clients see them.
+func (s *stage) targets() []scenario.Target {
+	var all []scenario.Target
+	for _, each := range s.servers {
+		all = append(all, each.Target())
+	}
+	return all
+}
+
+// serverPIDs are the roots of the processes of all servers that run.
+func (s *stage) serverPIDs() []int {
+	var pids []int
+	for _, each := range s.servers {
+		if each.Running() {
+			pids = append(pids, each.PIDs()...)
+		}
+	}
+	return pids
+}
+
+// cassandraPID is the root of the processes of all nodes.
+func (s *stage) cassandraPID() int { return s.rig.PID() }
+
+// tell prints what would be done.
+func (s settings) tell(out io.Writer, steps []string) error {
+	p := wan.Dry()
+	for _, c := range p.Commands() {
+		if _, err := fmt.Fprintln(out, c); err != nil {
+			return err
+		}
+	}
+	lines := []string{"a TUN device wan0 in each of them, and between the two: " + s.link().String()}
+	for _, place := range p.Places() {
+		for n := 1; n <= s.Layout.Nodes; n++ {
+			lines = append(lines, fmt.Sprintf("Cassandra %s-%d: CQL %s:9042", place.Name(), n, place.Node(n)))
+		}
+		for k := 1; k <= s.Servers; k++ {
+			address, loopback := place.Server(k)
+			lines = append(lines, fmt.Sprintf("Restante %s-%c: SMTP %s:2525, POP3 %s:2110 (%s there)", place.Name(), 'a'+k-1, address, address, loopback))
+		}
+	}
+	for _, line := range append(lines, steps...) {
+		if _, err := fmt.Fprintln(out, line); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// say tells how far a run is.
+func (s *stage) say(format string, args ...any) {
+	_, _ = fmt.Fprintf(s.out, "%s "+format+"\n", append([]any{time.Now().Format(time.TimeOnly)}, args...)...)
+}
