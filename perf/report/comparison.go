@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"text/tabwriter"
 	"time"
 )
 
@@ -112,17 +113,42 @@ func (c *Comparison) Markdown(w io.Writer) error {
 	}
 	columns := c.columns()
 	p.line("\n| scenario | figure | %s |\n| --- | --- |%s", strings.Join(columns, " | "), strings.Repeat(" --- |", len(columns)))
-	for i, row := range c.rows() {
+	c.cells(columns, func(scenario, figure string, cells []string) {
+		p.line("| %s | %s | %s |", scenario, figure, strings.Join(cells, " | "))
+	})
+	p.list("Notes", c.Notes)
+	p.list("Failed", c.Failures)
+	return p.err
+}
+
+// cells calls line for each line of the table. A scenario that repeats is empty.
+func (c *Comparison) cells(columns []string, line func(scenario, figure string, cells []string)) {
+	for _, row := range c.rows() {
 		cells := make([]string, len(columns))
 		for k, server := range columns {
 			cells[k] = cell(row, server)
 		}
 		scenario := row.scenario
-		if i > 0 && row.repeats {
+		if row.repeats {
 			scenario = ""
 		}
-		p.line("| %s | %s | %s |", scenario, row.figure, strings.Join(cells, " | "))
+		line(scenario, row.figure, cells)
 	}
+}
+
+// Text writes the same table for a person at a terminal.
+func (c *Comparison) Text(w io.Writer) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	p := printer{w: t}
+	columns := c.columns()
+	p.line("scenario\tfigure\t%s", strings.Join(columns, "\t"))
+	c.cells(columns, func(scenario, figure string, cells []string) {
+		p.line("%s\t%s\t%s", scenario, figure, strings.ReplaceAll(strings.Join(cells, "\t"), "**", ""))
+	})
+	if p.err == nil {
+		p.err = t.Flush()
+	}
+	p.w = w
 	p.list("Notes", c.Notes)
 	p.list("Failed", c.Failures)
 	return p.err

@@ -18,7 +18,7 @@ import (
 )
 
 // WriteLines writes one JSON object a line.
-func WriteLines[T scenario.Result | Point](w io.Writer, lines ...T) error {
+func WriteLines[T any](w io.Writer, lines ...T) error {
 	enc := json.NewEncoder(w)
 	for _, line := range lines {
 		if err := enc.Encode(line); err != nil {
@@ -29,7 +29,7 @@ func WriteLines[T scenario.Result | Point](w io.Writer, lines ...T) error {
 }
 
 // Append adds lines to a file, as WriteLines does; an empty name is no file.
-func Append[T scenario.Result | Point](file string, lines ...T) error {
+func Append[T any](file string, lines ...T) error {
 	if file == "" {
 		return nil
 	}

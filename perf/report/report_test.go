@@ -117,6 +117,22 @@ func TestTheTableComparesEachPeerWithOurs(t *testing.T) {
 	}
 }
 
+func TestATerminalShowsTheSameTable(t *testing.T) {
+	var out strings.Builder
+	if err := sample().Text(&out); err != nil {
+		t.Fatal(err)
+	}
+	want := `scenario  figure      restante               dovecot                   loopback
+RETR      MiB/s       200                    –                         400 (0.500 ×)
+deliver   messages/s  1,000 / 1,200 / 1,400  100 / 200 / 300 (6.00 ×)  –
+          CPU ms      0.500                  1.50 (3.00 ×)             –
+          others      –                      0.250                     –
+`
+	if out.String() != want {
+		t.Errorf("the table is\n%s\nnot\n%s", out.String(), want)
+	}
+}
+
 func TestASavedComparisonIsReadAgain(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "results")
 	saved := sample()
