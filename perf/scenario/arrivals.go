@@ -54,7 +54,7 @@ func (a *arrivals) scheduled(now time.Duration) (at time.Duration, more bool) {
 		return 0, false
 	}
 	at = a.ahead[0]
-	if at < now {
+	if at < now && a.next > 0 { // for the first one every connection is free
 		a.waited++
 		behind, _ := slices.BinarySearch(a.ahead, now)
 		a.queue = max(a.queue, behind)
