@@ -1,0 +1,58 @@
+package mission
+
+import (
+	"bytes"
+	"errors"
+	"strings"
+	"testing"
+
+	"restante/perf/report"
+	"restante/perf/servertest"
+)
+
+func TestServersStandSideBySide(t *testing.T) {
+	test := on(servertest.New(t))
+	var records []Record
+	for _, server := range []string{"postfix", "restante", "restante"} {
+		r := NewRecord(server, server+" 1.0", nil)
+		r.Mission = outcome(t, test)
+		records = append(records, r)
+	}
+	bad := NewRecord("other", "", errors.New("it is not there"))
+	c := Compare("mission", append(records, bad)...)
+	var text, markdown strings.Builder
+	if err := errors.Join(c.Text(&text), c.Markdown(&markdown)); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"| scenario | figure | restante | postfix |", "| mail | due | 40.0 / **40.0** / 40.0 | **40.0** |", "- postfix: postfix 1.0", "- other: it is not there", "; 2 rounds"} {
+		if !strings.Contains(markdown.String(), want) {
+			t.Errorf("there is no %q in\n%s", want, markdown.String())
+		}
+	}
+	for _, want := range []string{fromDue, quitRemoving, "messages verified", "phase DELE and QUIT"} {
+		if !strings.Contains(text.String(), want) {
+			t.Errorf("there is no %q in\n%s", want, text.String())
+		}
+	}
+
+	var file bytes.Buffer
+	if err := report.WriteLines(&file, records...); err != nil || strings.Count(file.String(), "\n") != 3 || !strings.Contains(file.String(), `"sustained":`) {
+		t.Errorf("%s, %v", file.String(), err)
+	}
+}
+
+func TestACurveBecomesPointsOfAPlot(t *testing.T) {
+	r := NewRecord("restante", "1", nil)
+	r.Rate = &Curve{Highest: 20, Points: []Point{{Rate: 10, P50: 1, P99: 2}, {Rate: 20, P50: 3, P99: 4}}}
+	var file bytes.Buffer
+	if err := report.WriteLines(&file, r.Points()...); err != nil {
+		t.Fatal(err)
+	}
+	points, err := report.ReadPoints(&file)
+	if err != nil || len(points) != 4 || points[1].X != 20 || points[1].Value != 3 || points[2].Metric != "p99" {
+		t.Errorf("%+v, %v", points, err)
+	}
+	if m := Compare("rate", r).Measurements; len(m) != 4 || m[0].Value != 20 || m[2].Value != 4 {
+		t.Errorf("%+v", m)
+	}
+}
