@@ -77,6 +77,9 @@ func layOut(c Chart) drawing {
 	}
 
 	loX, hiX, loY, hiY := bounds(c.Series)
+	if c.Y.Log {
+		loY *= 0.9 // so that the lowest marker is not on the axis
+	}
 	sy, ticksY := heights(c.Y, loY, hiY, d.Bottom, d.Top, mostY)
 	widest := 0.0
 	for _, t := range ticksY {

@@ -61,7 +61,8 @@ func TestTicksAreRoundNumbers(t *testing.T) {
 		{Axis{Unit: "mails/s"}, 900, 2300, "0 500 1,000 1,500 2,000 2,500"},
 		{Axis{Unit: "ms", Log: true}, 2, 70, "2 5 10 20 50 100"},
 		{Axis{Unit: "messages", Log: true}, 10, 100_000, "10 100 1,000 10,000 100,000"},
-		{Axis{Unit: "KiB", Log: true}, 1, 25600, "1 KiB|16 KiB|256 KiB|4 MiB|64 MiB"},
+		{Axis{Unit: "ms", Log: true}, 0.3, 150, "1 10 100"},
+		{Axis{Unit: "KiB", Log: true}, 1, 25600, "1 KiB|16 KiB|256 KiB|4 MiB"},
 		{Axis{Unit: "octets", Log: true}, 100, 4000, "64 octets|128 octets|256 octets|512 octets|1 KiB|2 KiB|4 KiB"},
 	} {
 		_, ticks := heights(c.axis, c.lo, c.hi, 0, 1, 7)

@@ -31,12 +31,13 @@ type tick struct {
 	label string
 }
 
-// heights is the vertical scale. It ends at ticks, and begins at zero unless it is
+// heights is the vertical scale. It ends at round values, and begins at zero unless it is
 // logarithmic, so that a height tells a ratio.
 func heights(axis Axis, lo, hi, a, b float64, most int) (scale, []tick) {
 	if axis.Log {
-		marks := logMarks(axis, lo, hi, most)
-		return ticked(scale{log: true, from: marks[0], to: marks[len(marks)-1], a: a, b: b}, marks, axis)
+		ends := around(axis.sieves()[0], lo, hi) // the finest, so that little is empty
+		from, to := ends[0], ends[len(ends)-1]
+		return ticked(scale{log: true, from: from, to: to, a: a, b: b}, within(logMarks(axis, lo, hi, most), from, to), axis)
 	}
 	marks := linearMarks(min(lo, 0), max(hi, 0), most)
 	return ticked(scale{from: marks[0], to: marks[len(marks)-1], a: a, b: b}, marks, axis)
@@ -56,8 +57,12 @@ func widths(axis Axis, lo, hi, a, b float64, most int) (scale, []tick) {
 	if axis.Log {
 		marks = logMarks(axis, lo, hi, most)
 	}
-	marks = slices.DeleteFunc(marks, func(v float64) bool { return v < lo || v > hi })
-	return ticked(scale{log: axis.Log, from: lo, to: hi, a: a, b: b}, marks, axis)
+	return ticked(scale{log: axis.Log, from: lo, to: hi, a: a, b: b}, within(marks, lo, hi), axis)
+}
+
+// within leaves out marks that are beyond the ends.
+func within(marks []float64, lo, hi float64) []float64 {
+	return slices.DeleteFunc(marks, func(v float64) bool { return v < lo || v > hi })
 }
 
 func ticked(s scale, marks []float64, axis Axis) (scale, []tick) {
@@ -110,17 +115,20 @@ func niceStep(v float64) float64 {
 // logMarks are 1, 2, 5 in every decade where there is room for them, whole decades, or
 // every second one, around the values. Sizes go by powers of two.
 func logMarks(axis Axis, lo, hi float64, most int) []float64 {
-	sieves := decadeMarks
-	if axis.ofSizes() {
-		sieves = sizeMarks
-	}
 	var marks []float64
-	for _, s := range sieves {
+	for _, s := range axis.sieves() {
 		if marks = around(s, lo, hi); len(marks) <= most {
 			break
 		}
 	}
 	return marks
+}
+
+func (a Axis) sieves() []sieve {
+	if a.ofSizes() {
+		return sizeMarks
+	}
+	return decadeMarks
 }
 
 // A sieve has a mark for every whole number, larger for a larger one.
