@@ -46,7 +46,7 @@ func heights(axis Axis, lo, hi, a, b float64, most int) (scale, []tick) {
 // widths is the horizontal scale. It ends at the values, as there is nothing to see
 // beside them.
 func widths(axis Axis, lo, hi, a, b float64, most int) (scale, []tick) {
-	if lo == hi { // a single value stands in the middle
+	if hi-lo <= 1e-6*max(math.Abs(lo), math.Abs(hi), 1e-99) { // what seems to be one value stands in the middle
 		if axis.Log {
 			lo, hi = lo/2, hi*2
 		} else {
