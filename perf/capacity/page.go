@@ -1,0 +1,146 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+
+	"restante/perf/report"
+)
+
+// A page is what is printed; it keeps the first error.
+type page struct {
+	w   io.Writer
+	err error
+}
+
+func (p *page) line(format string, args ...any) {
+	if p.err == nil {
+		_, p.err = fmt.Fprintf(p.w, format+"\n", args...)
+	}
+}
+
+func (p *page) write(c *cli, m model, points []report.Point) {
+	p.line("# Capacity\n")
+	p.line("What one mail and one login cost, measured, and what a number of mailboxes needs for that,\nunder assumptions that you should replace by yours. This page is printed by\n\n    %s\n", command(os.Args[1:]))
+	p.measured(points)
+	p.fits(m, len(c.Check) > 0)
+	p.mail(c.assumptions, m)
+	p.sizing(c.assumptions, m)
+}
+
+// measured says where the points come from.
+func (p *page) measured(points []report.Point) {
+	var sources []string
+	for _, one := range points {
+		source := strings.Trim(strings.Join([]string{one.Date, one.Version, one.Machine}, "; "), "; ")
+		if one.Command != "" {
+			source += ": `" + one.Command + "`"
+		}
+		if source != "" && !slices.Contains(sources, source) {
+			sources = append(sources, source)
+		}
+	}
+	p.line("## What was measured\n")
+	p.line("%d points.\n", len(points))
+	for _, s := range sources {
+		p.line("- %s", strings.TrimPrefix(s, ": "))
+	}
+	if len(sources) > 0 {
+		p.line("")
+	}
+}
+
+// fits has a line for each law.
+func (p *page) fits(m model, checked bool) {
+	how := "each point, predicted by a fit to all others"
+	if checked {
+		how = "points that were measured for that alone"
+	}
+	p.line("## What it costs\n")
+	p.line("The sums that are closest to the points, by relative error, with no part below zero. *Held\nout* is the one that was met worst of %s. A sum\nthat misses it by more than %.0f %% is bad: it cannot be sized with.\n", how, 100*trusted)
+	p.line("| cost | sum | points | furthest of them | held out | |\n| --- | --- | --- | --- | --- | --- |")
+	for _, f := range m {
+		verdict := "good"
+		if !f.good() {
+			verdict = "**bad**"
+		}
+		p.line("| %s | %s | %d | %s | %s | %s |", f.name(), f.sum(), f.points, f.worst, f.furthest(), verdict)
+	}
+	p.line("")
+}
+
+// sum is the law with its coefficients.
+func (f fitted) sum() string {
+	var parts []string
+	for i, t := range f.terms {
+		parts = append(parts, strings.TrimSpace(fmt.Sprintf("%s %s %s", significant(f.coefficients[i]), f.unit, t.each)))
+	}
+	return strings.Join(parts, " + ")
+}
+
+func (c checked) String() string {
+	if c.name == "" {
+		return "–"
+	}
+	return fmt.Sprintf("%+.0f %% (%s)", 100*c.deviation, c.name)
+}
+
+// significant is v with three digits that mean something, however small it is.
+func significant(v float64) string {
+	if v != 0 && v < 0.1 {
+		return fmt.Sprintf("%.3g", v)
+	}
+	return report.Number(v)
+}
+
+// mail says what a core and a disk do for a mail of the assumed size.
+func (p *page) mail(a assumptions, m model) {
+	at := a.conditions()
+	p.line("For a mail of %s KiB that is:\n", report.Number(a.Size))
+	for _, of := range []struct{ metric, name string }{{restanteCPU, "Restante"}, {cassandraCPU, fmt.Sprintf("Cassandra, on %.0f nodes with a copy", a.copies())}} {
+		if ms, ok := m.cost(delivery, of.metric, at); ok && ms > 0 {
+			p.line("- %s: %s ms, so %s mails/s for each core", of.name, significant(ms), report.Number(1000/ms))
+		}
+	}
+	if octets, ok := m.cost(delivery, stored, at); ok {
+		p.line("- %s octets on the disk of each copy, %.2f times its size", report.Number(octets/a.copies()), octets/a.copies()/(a.Size*1024))
+	}
+	p.line("")
+}
+
+// sizing is the table for all numbers of mailboxes, with all that is assumed.
+func (p *page) sizing(a assumptions, m model) {
+	p.line("## What mailboxes need\n")
+	p.line("Assumed, and to be replaced by what you know (`--help` has the flags):\n")
+	p.line("- %s mails a day to a mailbox, each retrieved %s times and kept for %s days", report.Number(a.Mails), report.Number(a.Fetched), report.Number(a.Retention))
+	p.line("- %s KiB, the mean size of a mail", report.Number(a.Size))
+	p.line("- %s logins a day to a mailbox", report.Number(a.Logins))
+	p.line("- the busiest second has %s times the mean of the day", report.Number(a.Peak))
+	p.line("- %.0f data centres with %.0f copies each; one of them is lost, and one node more", a.Datacenters, a.Replication)
+	p.line("- nodes of %s cores like those that were measured, busy for at most %.0f %%", report.Number(a.Cores), 100*a.Utilization)
+	p.line("- %s TiB of disk on a node of Cassandra, of which mail takes at most %.0f %%\n", report.Number(a.Disk), 100*a.Full)
+
+	p.line("| mailboxes | mails/s, peak | logins/s, peak | Restante, busy cores | Restante, nodes in each data centre | Cassandra, busy cores | TiB of mail, all copies | Cassandra, nodes in each data centre |\n| --- | --- | --- | --- | --- | --- | --- | --- |")
+	for _, mailboxes := range slices.Sorted(slices.Values(a.Mailboxes)) {
+		n := a.size(m, mailboxes)
+		cells := []string{
+			report.Number(n.mailboxes), report.Number(n.mails), report.Number(n.logins),
+			report.Number(n.restante), report.Number(n.restanteNodes),
+			report.Number(n.cassandra), report.Number(n.disk), fmt.Sprintf("%s (%s)", report.Number(n.cassandraNodes), n.because),
+		}
+		if _, ok := m.cost(delivery, cassandraCPU, nil); !ok {
+			cells[5], cells[7] = "–", "–"
+		}
+		p.line("| %s |", strings.Join(cells, " | "))
+	}
+	doubts := a.doubts(m)
+	if len(doubts) > 0 {
+		p.line("\nTo be read with this:\n")
+	}
+	for _, d := range doubts {
+		p.line("- %s", d)
+	}
+}

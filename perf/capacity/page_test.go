@@ -1,0 +1,221 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/alecthomas/kong"
+	"pgregory.net/rapid"
+
+	"restante/perf/report"
+)
+
+// sweeps are points of costs that are known: of a delivery 0.2 ms, 0.01 ms each KiB and
+// 0.05 ms each recipient on Restante, and 0.5 ms and 0.02 ms each KiB for each of six
+// copies on Cassandra.
+func sweeps() []report.Point {
+	var all []report.Point
+	add := func(p report.Point, series, metric, unit string, value float64) {
+		p.Series, p.Metric, p.UnitY, p.Machine, p.Command = series, metric, unit, "2 processors", "twodc sweep"
+		all = append(all, p.Of(value))
+	}
+	for _, kib := range []float64{1, 8, 64, 1024, 25600} {
+		p := report.Point{Sweep: size, X: kib, Unit: "KiB", At: map[string]float64{recipients: 1, copies: 6}}
+		add(p, delivery, restanteCPU, "ms", 0.25+0.01*kib)
+		add(p, delivery, cassandraCPU, "ms", 6*(0.5+0.02*kib))
+		add(p, delivery, stored, "octets", 6*(400+1100*kib))
+		add(p, retrieve, restanteCPU, "ms", 0.1+0.002*kib)
+		add(p, retrieve, cassandraCPU, "ms", 0.3+0.004*kib)
+	}
+	for _, n := range []float64{2, 10, 50} {
+		add(report.Point{Sweep: recipients, X: n, At: map[string]float64{size: 8}}, delivery, restanteCPU, "ms", 0.28+0.05*n)
+	}
+	for _, n := range []float64{10, 1000, 100_000} {
+		p := report.Point{Sweep: messages, X: n}
+		add(p, login, restanteCPU, "ms", 0.5+0.0005*n)
+		add(p, login, cassandraCPU, "ms", 1+0.001*n)
+	}
+	return all
+}
+
+func fitOf(t *testing.T, points []report.Point) model {
+	t.Helper()
+	m, err := fitAll(points, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+// usual are the assumptions that hold if nothing else is said.
+func usual(t *testing.T, args ...string) cli {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "sweep.json")
+	var text strings.Builder
+	if err := report.WriteLines(&text, sweeps()...); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file, []byte(text.String()), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	var c cli
+	k, err := kong.New(&c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := k.Parse(append(args, file)); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func TestEveryLawIsFittedToItsPoints(t *testing.T) {
+	m := fitOf(t, sweeps())
+	if len(m) != len(laws()) {
+		t.Errorf("%d of %d laws are fitted", len(m), len(laws()))
+	}
+	for _, c := range []struct {
+		series, metric string
+		at             map[string]float64
+		want           float64
+	}{
+		{delivery, restanteCPU, map[string]float64{size: 100, recipients: 4}, 0.2 + 1 + 0.2},
+		{delivery, cassandraCPU, map[string]float64{size: 100, recipients: 1, copies: 3}, 3 * 2.5},
+		{delivery, stored, map[string]float64{size: 100, recipients: 1, copies: 1}, 400 + 110000},
+		{login, restanteCPU, map[string]float64{messages: 2000}, 1.5},
+		{retrieve, cassandraCPU, map[string]float64{size: 50}, 0.5},
+	} {
+		if got, ok := m.cost(c.series, c.metric, c.at); !ok || got < c.want*0.999 || got > c.want*1.001 {
+			t.Errorf("%s, %s at %v is %v, %v, not %v", c.series, c.metric, c.at, got, ok, c.want)
+		}
+	}
+}
+
+func TestAPointThatLeavesAConditionOutIsRefused(t *testing.T) {
+	for name, break_ := range map[string]func(p *report.Point){
+		"no recipients": func(p *report.Point) { p.At = nil },
+		"another unit":  func(p *report.Point) { p.UnitY = "s" },
+		"no cost":       func(p *report.Point) { p.Value, p.Min = 0, 0 },
+	} {
+		points := sweeps()
+		break_(&points[0])
+		if m, err := fitAll(points, nil); err == nil {
+			t.Errorf("%s: %+v", name, m)
+		}
+	}
+}
+
+func TestMoreOfAnythingNeverNeedsLess(t *testing.T) {
+	m, base := fitOf(t, sweeps()), usual(t).assumptions
+	rapid.Check(t, func(t *rapid.T) {
+		a := base
+		n := float64(rapid.IntRange(1, 1e8).Draw(t, "mailboxes"))
+		more := rapid.Float64Range(1, 10).Draw(t, "more")
+		before := a.size(m, n)
+		for name, grow := range map[string]func(a *assumptions, n *float64){
+			"mailboxes":   func(_ *assumptions, n *float64) { *n *= more },
+			"mails":       func(a *assumptions, _ *float64) { a.Mails *= more },
+			"size":        func(a *assumptions, _ *float64) { a.Size *= more },
+			"retention":   func(a *assumptions, _ *float64) { a.Retention *= more },
+			"logins":      func(a *assumptions, _ *float64) { a.Logins *= more },
+			"fetched":     func(a *assumptions, _ *float64) { a.Fetched *= more },
+			"peak":        func(a *assumptions, _ *float64) { a.Peak *= more },
+			"replication": func(a *assumptions, _ *float64) { a.Replication++ },
+			"smaller":     func(a *assumptions, _ *float64) { a.Cores /= more; a.Disk /= more },
+		} {
+			a, n := a, n
+			grow(&a, &n)
+			after := a.size(m, n)
+			if after.restanteNodes < before.restanteNodes || after.cassandraNodes < before.cassandraNodes || after.disk < before.disk {
+				t.Errorf("%s × %v: %+v became %+v", name, more, before, after)
+			}
+		}
+	})
+}
+
+func TestASizeIsWhatOneComesToByHand(t *testing.T) {
+	m, a := fitOf(t, sweeps()), usual(t).assumptions
+	a.Mails, a.Size, a.Retention, a.Logins, a.Fetched, a.Peak = 8.64, 100, 10, 0, 0, 1
+	n := a.size(m, 1e6)
+	// 100 mails/s of 1.25 ms and of 6 × 2.5 ms; 86.4 million mails of 6 × 110,400 octets.
+	for _, c := range []struct {
+		name      string
+		got, want float64
+	}{
+		{"mails/s", n.mails, 100}, {"Restante cores", n.restante, 0.125}, {"Cassandra cores", n.cassandra, 1.5},
+		{"TiB", n.disk, 86.4e6 * 6 * 110_400 / (1 << 40)},
+		{"Restante nodes", n.restanteNodes, 2}, {"Cassandra nodes", n.cassandraNodes, 15},
+	} {
+		if c.got < c.want*0.999 || c.got > c.want*1.001 {
+			t.Errorf("%s: %v, not %v", c.name, c.got, c.want)
+		}
+	}
+	if n.because != "disk" {
+		t.Errorf("Cassandra has its nodes for %s", n.because)
+	}
+}
+
+func printed(t *testing.T, c cli) string {
+	t.Helper()
+	var out strings.Builder
+	if err := c.run(&out); err != nil {
+		t.Fatal(err)
+	}
+	return out.String()
+}
+
+func TestThePageSaysWhatIsMeasuredAndWhatIsAssumed(t *testing.T) {
+	text := printed(t, usual(t, "--mailboxes", "1e6,1e7", "--mails", "33"))
+	for _, want := range []string{
+		"2 processors: `twodc sweep`",
+		"| delivery, Restante CPU | 0.200 ms + 0.01 ms each KiB + 0.05 ms each recipient | 8 |",
+		"| delivery, Cassandra CPU for each copy | 0.500 ms + 0.02 ms each KiB | 5 |",
+		"| good |",
+		"- 33.0 mails a day to a mailbox",
+		"\n| 1,000,000 | 1,146 | 833 |",
+		"\n| 10,000,000 | 11,458 |",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %q in\n%s", want, text)
+		}
+	}
+	for _, not := range []string{"bad", "was not measured"} {
+		if strings.Contains(text, not+"**") {
+			t.Errorf("%q in\n%s", not, text)
+		}
+	}
+}
+
+func TestThePageSaysWhatToDoubt(t *testing.T) {
+	points := sweeps()
+	a := usual(t).assumptions
+	a.Size, a.Replication = 50_000, 1
+	for i, p := range points {
+		if p.Series == login && p.Metric == restanteCPU {
+			points[i] = p.Of(p.Value * p.X)
+		}
+	}
+	m := fitOf(t, points[:len(points)-1]) // two points of a login on Cassandra
+	doubts := strings.Join(a.doubts(m[1:]), "\n")
+	for _, want := range []string{
+		"delivery, Restante CPU was not measured and is not in these sizes.",
+		"delivery, stored for each copy was measured for a size of 1.00 to 25,600, and is used for 50,000.",
+		"delivery, Cassandra CPU for each copy was measured with 6.00 copies, and is used for 2.00.",
+		"**login, Restante CPU is from a bad fit**",
+	} {
+		if !strings.Contains(doubts, want) {
+			t.Errorf("no %q in\n%s", want, doubts)
+		}
+	}
+}
+
+func TestAssumptionsThatDivideByNothingAreRefused(t *testing.T) {
+	c := usual(t)
+	c.Cores = 0
+	var out strings.Builder
+	if err := c.run(&out); err == nil || out.Len() > 0 {
+		t.Errorf("%v, %s", err, out.String())
+	}
+}

@@ -1,0 +1,85 @@
+package main
+
+import "math"
+
+// The assumptions are what mailboxes do and what machines are. Nothing of it is measured.
+type assumptions struct {
+	Mailboxes []float64 `default:"1e6,1e7,1e8" help:"How many mailboxes to size for."`
+
+	Mails     float64 `default:"10" help:"Mails that a mailbox gets a day."`
+	Size      float64 `default:"64" help:"Mean size of a mail, KiB."`
+	Retention float64 `default:"7" help:"Days until a mail is removed."`
+	Logins    float64 `default:"24" help:"Logins of a mailbox a day."`
+	Fetched   float64 `default:"1" help:"How often a mail is retrieved before it is removed."`
+	Peak      float64 `default:"3" help:"The busiest second, times the mean of the day."`
+
+	Datacenters float64 `default:"2" help:"Data centres, each with all mail."`
+	Replication float64 `default:"3" help:"Copies of each mail in a data centre."`
+
+	Cores       float64 `default:"16" help:"Cores of a node, like those that were measured."`
+	Disk        float64 `default:"4" help:"Disk of a Cassandra node, TiB."`
+	Utilization float64 `default:"0.5" help:"Share of the cores that the busiest second may take."`
+	Full        float64 `default:"0.5" help:"Share of the disk that mail may take; the rest is for compaction."`
+}
+
+// A need is what a number of mailboxes takes.
+type need struct {
+	mailboxes           float64
+	mails, logins       float64 // a second, at the peak
+	restante, cassandra float64 // cores busy at the peak, in all data centres together
+	disk                float64 // TiB of mail in all data centres together
+
+	// Nodes in each data centre, and what the number of those of Cassandra is for.
+	restanteNodes, cassandraNodes float64
+	because                       string
+}
+
+const day = 24 * 60 * 60
+
+// A mailbox in the middle of its life, as the model asks for it.
+func (a assumptions) conditions() map[string]float64 {
+	return map[string]float64{size: a.Size, recipients: 1, messages: a.Mails * a.Retention, copies: a.copies()}
+}
+
+func (a assumptions) copies() float64 { return a.Datacenters * a.Replication }
+
+// size says what a number of mailboxes needs. A data centre that is lost leaves its
+// clients to the others, so each has nodes for all clients there are; and one node
+// more, which may be lost as well.
+func (a assumptions) size(m model, mailboxes float64) need {
+	n := need{mailboxes: mailboxes}
+	n.mails = mailboxes * a.Mails / day * a.Peak
+	n.logins = mailboxes * a.Logins / day * a.Peak
+	cost := func(series, metric string) float64 {
+		c, _ := m.cost(series, metric, a.conditions())
+		return c
+	}
+	cores := func(metric string) (writing, reading float64) {
+		reading = n.mails*a.Fetched*cost(retrieve, metric) + n.logins*cost(login, metric)
+		return n.mails * cost(delivery, metric) / 1000, reading / 1000
+	}
+	nodes := func(needed, room float64) float64 { return math.Ceil(needed/room) + 1 }
+	room := a.Cores * a.Utilization
+
+	writing, reading := cores(restanteCPU)
+	n.restante = writing + reading
+	n.restanteNodes = nodes(n.restante, room)
+
+	writing, reading = cores(cassandraCPU)
+	n.cassandra = writing + reading
+	n.disk = mailboxes * a.Mails * a.Retention * cost(delivery, stored) / (1 << 40)
+	// Every data centre writes its own copies, whoever sends them; reading is wherever
+	// the clients are.
+	byCPU := nodes(writing/a.Datacenters+reading, room)
+	byDisk := nodes(n.disk/a.Datacenters, a.Disk*a.Full)
+	n.cassandraNodes = max(byCPU, byDisk, a.Replication)
+	switch n.cassandraNodes {
+	case byDisk:
+		n.because = "disk"
+	case byCPU:
+		n.because = "CPU"
+	default:
+		n.because = "copies"
+	}
+	return n
+}
