@@ -92,6 +92,15 @@ func (s settings) play(ctx context.Context, out io.Writer, steps []string, work 
 		st.say("taking it down")
 		err = errors.Join(err, st.network.Close())
 	}()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	go func() {
+		select {
+		case <-st.network.Exited():
+			cancel(errLink)
+		case <-ctx.Done():
+		}
+	}()
 	if !s.Keep {
 		if err := st.network.Remove(ctx, dir); err != nil {
 			return err
@@ -104,8 +113,15 @@ func (s settings) play(ctx context.Context, out io.Writer, steps []string, work 
 	if err := st.serve(ctx); err != nil {
 		return err
 	}
-	return work(ctx, st)
+	err = work(ctx, st)
+	if context.Cause(ctx) == errLink {
+		err = errors.Join(errLink, err)
+	}
+	return err
 }
+
+// errLink ends a run whose figures would be wrong.
+var errLink = errors.New("the link has ended by itself")
 
 // set starts Cassandra.
 func (s *stage) set(ctx context.Context, b rig.Binaries) (err error) {

@@ -10,7 +10,6 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
-	"regexp"
 	"strconv"
 	"strings"
 	"syscall"
@@ -235,8 +234,6 @@ func (p *Plan) remove() error {
 	}
 	return nil
 }
-
-var ours = regexp.MustCompile(`^` + namespacePrefix + `(\d+)-dc\d$`)
 
 // sweep removes the networks of processes that are gone.
 func sweep() error {

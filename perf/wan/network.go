@@ -29,9 +29,12 @@ type Network struct {
 	Places [Datacenters]Place
 
 	cmd     *exec.Cmd
-	said    *os.File   // what the process says went wrong
+	said    *os.File // what the process says went wrong
+	exited  chan struct{}
+	how     error      // it exited
 	mu      sync.Mutex // one request at a time
 	in      io.WriteCloser
+	out     *os.File // what it answers
 	answers *json.Decoder
 	cut     [Datacenters]bool
 }
@@ -70,7 +73,7 @@ func Start(ctx context.Context, s Settings) (*Network, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := &Network{cmd: exec.Command(self)}
+	n := &Network{cmd: exec.Command(self), exited: make(chan struct{})}
 	if n.said, err = os.CreateTemp("", "restante-wan-*.log"); err != nil {
 		return nil, err
 	}
@@ -85,14 +88,21 @@ func Start(ctx context.Context, s Settings) (*Network, error) {
 	if n.in, err = n.cmd.StdinPipe(); err != nil {
 		return nil, err
 	}
-	out, err := n.cmd.StdoutPipe()
+	out, theirs, err := os.Pipe()
 	if err != nil {
 		return nil, err
 	}
-	if err := n.cmd.Start(); err != nil {
-		return nil, err
+	n.cmd.Stdout = theirs
+	err = n.cmd.Start()
+	_ = theirs.Close() // the process has its own
+	if err != nil {
+		return nil, errors.Join(err, out.Close())
 	}
-	n.answers = json.NewDecoder(bufio.NewReader(out))
+	go func() {
+		defer close(n.exited)
+		n.how = n.cmd.Wait()
+	}()
+	n.out, n.answers = out, json.NewDecoder(bufio.NewReader(out))
 	hello, err := n.read(ctx, startTimeout)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("make a network: %w", err), n.Close())
@@ -150,6 +160,9 @@ func (n *Network) Remove(ctx context.Context, dir string) error {
 	return err
 }
 
+// Exited is closed when there is no link any more: by Close, or else by accident.
+func (n *Network) Exited() <-chan struct{} { return n.exited }
+
 // Prefix begins all addresses of the network: 10.77.
 func (n *Network) Prefix() string { return n.Places[0].network }
 
@@ -200,11 +213,12 @@ func (n *Network) Close() error {
 	_ = n.in.Close()
 	kill := time.AfterFunc(stopTimeout, func() { _ = n.cmd.Process.Kill() })
 	defer kill.Stop()
-	err := n.cmd.Wait()
-	if err != nil {
-		err = fmt.Errorf("remove the network: %w; it said: %s", err, n.tail())
+	<-n.exited
+	var err error
+	if n.how != nil {
+		err = fmt.Errorf("remove the network: %w; it said: %s", n.how, n.tail())
 	}
-	return errors.Join(err, n.said.Close())
+	return errors.Join(err, n.out.Close(), n.said.Close())
 }
 
 func (n *Network) tail() string {

@@ -14,7 +14,7 @@ import (
 )
 
 // network makes one for a test, where this machine permits it. In CI it has to.
-func network(t *testing.T, s Settings) *Network {
+func network(t testing.TB, s Settings) *Network {
 	t.Helper()
 	n, err := Start(t.Context(), s)
 	if errors.Is(err, ErrNotPermitted) && os.Getenv("CI") == "" {
@@ -32,7 +32,7 @@ func network(t *testing.T, s Settings) *Network {
 }
 
 // echo serves in a namespace what comes there, from sockets of that namespace.
-func echo(t *testing.T, p Place, address string) {
+func echo(t testing.TB, p Place, address string) {
 	t.Helper()
 	var l net.Listener
 	err := inside(p.Namespace, func() (err error) {
@@ -58,7 +58,7 @@ func echo(t *testing.T, p Place, address string) {
 }
 
 // dial connects from within a namespace, or from this one where there is none.
-func dial(t *testing.T, namespace, address string) *net.TCPConn {
+func dial(t testing.TB, namespace, address string) *net.TCPConn {
 	t.Helper()
 	c, err := try(namespace, address, 5*time.Second)
 	if err != nil {

@@ -3,6 +3,7 @@ package wan
 import (
 	"fmt"
 	"net/netip"
+	"regexp"
 	"strings"
 )
 
@@ -55,6 +56,9 @@ func (p Plan) outside(dc int) string {
 	}
 	return fmt.Sprintf("rest%d-%d", p.pid, dc)
 }
+
+// ours are the names of namespaces, with the process that they belong to.
+var ours = regexp.MustCompile(`^` + namespacePrefix + `(\d+)-dc\d$`)
 
 func (p Plan) network() string {
 	b := p.prefix.Addr().As4()
