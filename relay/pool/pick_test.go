@@ -197,6 +197,65 @@ func TestARateIsKept(t *testing.T) {
 	})
 }
 
+// Others may have used the rate before, and have a burst of their own.
+func TestARateBeginsWithoutABurst(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := newSite(t, static("a"))
+		s.warm()
+		burst := func() (n int) {
+			for {
+				k, err := s.Pick(want)
+				if err != nil {
+					return n
+				}
+				k.Send(t.Context(), mail(1))
+				n++
+			}
+		}
+		if _, err := s.Patch(t.Context(), "a", -1, pool.Patch{Limits: &pool.Limits{PerSecond: 5, Burst: 5}}); err != nil {
+			t.Fatal(err)
+		}
+		if n := burst(); n != 1 {
+			t.Errorf("%d at once when the rate is new; want one", n)
+		}
+		time.Sleep(time.Minute)
+		if n := burst(); n != 5 {
+			t.Errorf("%d at once after a minute; want 5", n)
+		}
+		// Nor is there one when a rest is over, however long it was.
+		time.Sleep(time.Minute)
+		s.fake("a").set(func(f *fake) {
+			f.result = relay.Outcome{Result: relay.Throttled, Until: time.Now().Add(30 * time.Second)}
+		})
+		s.send()
+		s.is("a", pool.Throttled)
+		s.fake("a").set(func(f *fake) { f.result = relay.Outcome{} })
+		time.Sleep(30*time.Second + 300*time.Millisecond)
+		if n := burst(); n != 1 {
+			t.Errorf("%d at once 0.3 s after the rest; want one", n)
+		}
+	})
+}
+
+// What was on its way when a service said that it is too much says the same once more,
+// and no more than that.
+func TestMailsThatAreTurnedAwayTogetherAreOneReasonToRest(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := newSite(t, static("a"))
+		s.warm()
+		s.fake("a").set(func(f *fake) { f.result, f.takes = relay.Outcome{Result: relay.Throttled}, time.Second })
+		var all sync.WaitGroup
+		for range 8 {
+			k := s.pick()
+			all.Go(func() { k.Send(t.Context(), mail(1)) })
+		}
+		all.Wait()
+		s.is("a", pool.Throttled)
+		time.Sleep(1300 * time.Millisecond)
+		s.is("a", pool.Up)
+	})
+}
+
 func TestADayThatIsUsedUpIsRest(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s := newSite(t, func(o *pool.Options) {

@@ -10,7 +10,7 @@ import (
 // said that it was too much.
 type quota struct {
 	tokens float64
-	filled time.Time // when the tokens were counted; zero: never
+	filled time.Time // until when the tokens are counted; zero: there is no rate
 	day    window    // recipients
 
 	until time.Time // it rests until then
@@ -25,17 +25,23 @@ const (
 func newQuota() quota { return quota{day: newWindow(24*time.Hour, 24)} }
 
 // fill counts the tokens. A take may have left less than none, which is paid off first.
+// When a rate begins to be kept nobody knows what others have used of it, so there is one
+// token and not a burst, which every process would have.
 func (q *quota) fill(l Limits, now time.Time) {
+	switch {
+	case l.PerSecond == 0:
+		q.filled = time.Time{}
+		return
+	case q.filled.IsZero():
+		q.tokens, q.filled = 1, now
+	case now.Before(q.filled):
+		return // it rests
+	}
 	burst := l.Burst
 	if burst == 0 {
 		burst = 2 * l.PerSecond
 	}
-	burst = max(burst, 1)
-	if q.filled.IsZero() {
-		q.tokens = burst
-	} else {
-		q.tokens = min(burst, q.tokens+now.Sub(q.filled).Seconds()*l.PerSecond)
-	}
+	q.tokens = min(max(burst, 1), q.tokens+now.Sub(q.filled).Seconds()*l.PerSecond)
 	q.filled = now
 }
 
@@ -52,10 +58,8 @@ func (q *quota) wait(l Limits, now time.Time) time.Duration {
 }
 
 func (q *quota) take(l Limits, now time.Time, recipients int) {
-	if l.PerSecond != 0 {
-		q.fill(l, now)
-		q.tokens -= float64(recipients)
-	}
+	q.fill(l, now)
+	q.tokens -= float64(recipients)
 	q.day.add(now, 0, int64(recipients))
 }
 
@@ -65,16 +69,24 @@ func (q *quota) giveBack(now time.Time, recipients int) {
 	q.day.add(now, 0, -int64(recipients))
 }
 
-// throttle makes it rest.
+// throttle makes it rest. Then it begins without tokens: what it knew of the rate was too
+// much.
 func (q *quota) throttle(now, until time.Time) {
 	if !until.After(now) {
+		if now.Before(q.until) {
+			return // the mail was on its way when another was turned away
+		}
 		until = now.Add(min(restMin<<min(q.times, 20), restMax))
 		q.times++
 	}
 	if until = minTime(until, now.Add(restLongest)); until.After(q.until) {
 		q.until = until
 	}
+	q.tokens, q.filled = min(q.tokens, 0), q.until
 }
+
+// reset forgets that it was to rest.
+func (q *quota) reset() { q.until, q.times, q.filled = time.Time{}, 0, time.Time{} }
 
 func (q *quota) success(now time.Time) {
 	if now.After(q.until) {
@@ -83,6 +95,7 @@ func (q *quota) success(now time.Time) {
 }
 
 func (q *quota) judge(l Limits, now time.Time) (State, string) {
+	q.fill(l, now) // from when it is looked at, and not from the first mail
 	switch {
 	case now.Before(q.until):
 		return Throttled, "rests until " + q.until.UTC().Format(time.DateTime)

@@ -105,7 +105,7 @@ func (p *Pool) Reset(ctx context.Context, name string) (Status, error) {
 func (s *service) reset() {
 	s.misconfigured = ""
 	s.breaker.reset()
-	s.quota.until, s.quota.times = time.Time{}, 0
+	s.quota.reset()
 	s.probes.asked = true
 }
 
