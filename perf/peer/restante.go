@@ -14,10 +14,13 @@ import (
 	"restante/internal/freeport"
 )
 
+// Package is that of the program restante.
+const Package = "restante/cmd/restante"
+
 // Build compiles the restante of this tree into dir and tells where it is.
 func Build(ctx context.Context, dir string) (string, error) {
 	bin := filepath.Join(dir, "bin") // beside the directories of servers, which have their names
-	out, err := exec.CommandContext(ctx, "go", "build", "-o", bin+"/", "restante/cmd/restante").CombinedOutput()
+	out, err := exec.CommandContext(ctx, "go", "build", "-o", bin+"/", Package).CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("build restante: %w: %s", err, out)
 	}

@@ -25,6 +25,7 @@ type Binaries struct {
 	Restante string
 	cluster  string
 	bare     string
+	skewed   string // empty until [Binaries.BuildSkewed]
 }
 
 // Build compiles the programs of this tree into dir. A restante that is given is
@@ -35,8 +36,8 @@ func Build(ctx context.Context, dir, restante string) (Binaries, error) {
 		{b.cluster, "restante/cassandra/cassandratest/cluster"},
 		{b.bare, "restante/cassandra/bare"},
 	} {
-		if out, err := exec.CommandContext(ctx, "go", "build", "-o", p.binary, p.pkg).CombinedOutput(); err != nil {
-			return b, fmt.Errorf("build %s: %w: %s", p.pkg, err, out)
+		if err := build(ctx, p.binary, p.pkg); err != nil {
+			return b, err
 		}
 	}
 	if restante != "" {
