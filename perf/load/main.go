@@ -35,14 +35,19 @@ func main() {
 type cli struct {
 	output `embed:""`
 
-	Deliver  deliver  `cmd:"" help:"Deliver letters by SMTP or LMTP."`
-	Session  session  `cmd:"" help:"POP3 sessions: log in, STAT, UIDL, RETR, QUIT."`
-	Login    login    `cmd:"" help:"POP3 visits: log in, STAT, QUIT."`
-	Retr     retr     `cmd:"" help:"Retrieve one large message again and again."`
-	Walk     walk     `cmd:"" help:"Retrieve one message after the other, round and round."`
-	Hold     hold     `cmd:"" help:"Many sessions that retrieve slowly at the same time."`
-	Open     open     `cmd:"" help:"Many sessions that do nothing."`
-	Delete   remove   `cmd:"" help:"DELE every message of a maildrop, and QUIT."`
+	Deliver deliver `cmd:"" help:"Deliver letters by SMTP or LMTP."`
+	Session session `cmd:"" help:"POP3 sessions: log in, STAT, UIDL, RETR, QUIT."`
+	Login   login   `cmd:"" help:"POP3 visits: log in, STAT, QUIT."`
+	Retr    retr    `cmd:"" help:"Retrieve one large message again and again."`
+	Walk    walk    `cmd:"" help:"Retrieve one message after the other, round and round."`
+	Hold    hold    `cmd:"" help:"Many sessions that retrieve slowly at the same time."`
+	Open    open    `cmd:"" help:"Many sessions that do nothing."`
+	Delete  remove  `cmd:"" help:"DELE every message of a maildrop, and QUIT."`
+
+	Mission missionTest `cmd:"" help:"The performance test of a whole service: mail at a rate, then every user counts, retrieves and removes it, and all is verified."`
+	Rate    rate        `cmd:"" help:"The highest rate of mail that a service sustains."`
+	Lag     lag         `cmd:"" help:"How long mail takes until it is listed, by another server if several are given."`
+
 	Loopback loopback `cmd:"" help:"Copy octets over TCP on this machine, the bound for retr."`
 }
 

@@ -33,6 +33,7 @@ func (r *run) send(ctx context.Context) error {
 		s.connections[i].target = to[i%len(to)]
 	}
 	defer s.close()
+	s.open(ctx)
 	load := scenario.Repeat{
 		Load: scenario.Load{Connections: r.Connections, Count: r.mails(), Rate: r.Rate, Poisson: r.Poisson},
 		Do:   s.do,
@@ -78,6 +79,25 @@ type sender struct {
 	smtp     *wire.SMTP
 	writer   letter.Writer
 	failures int // to connect, in a row
+}
+
+// openers is how many connections are made at the same time.
+const openers = 8
+
+// open makes all connections before the first mail is due: what that takes is no latency
+// of mail over connections that are kept. One that cannot be made is tried again with its
+// first mail, which then counts as lost.
+func (s *sending) open(ctx context.Context) {
+	var all sync.WaitGroup
+	free := make(chan struct{}, openers)
+	for i := range s.connections {
+		free <- struct{}{}
+		all.Go(func() {
+			_ = s.connect(ctx, &s.connections[i])
+			<-free
+		})
+	}
+	all.Wait()
 }
 
 // do sends one mail, on the connection of that number.

@@ -53,7 +53,7 @@ const lowest = 1
 // halves what is between.
 func (s Search) Run(ctx context.Context) (*Curve, error) {
 	if s.From < lowest || s.Step <= 0 || s.P99 <= 0 || s.Precision <= 0 {
-		return nil, fmt.Errorf("mission: a search begins at %d mail/s or more, with a step, a limit and a precision", lowest)
+		return new(Curve), fmt.Errorf("mission: a search begins at %d mail/s or more, with a step, a limit and a precision", lowest)
 	}
 	s.Probe, s.Unread, s.Duration = 0, true, s.Step
 	// Mail that has waited longer is too late in any case.
@@ -105,10 +105,10 @@ func search(from, precision float64, try func(rate float64) (good bool, err erro
 // try is one step.
 func (s Search) try(ctx context.Context, rate float64) (Point, error) {
 	t := s.Test
-	t.Rate = rate
+	t.Rate, t.Say = rate, nil
 	o, err := t.Run(ctx)
-	if o == nil || ctx.Err() != nil {
-		return Point{}, errors.Join(err, ctx.Err())
+	if ctx.Err() != nil {
+		return Point{}, ctx.Err()
 	}
 	if err != nil && o.Accepted == 0 {
 		return Point{}, err // there is no such server, rather than too much mail
@@ -128,7 +128,7 @@ func (s Search) try(ctx context.Context, rate float64) (Point, error) {
 		why = append(why, fmt.Sprintf("p99 is %.0f ms", p.P99))
 	}
 	p.Why = strings.Join(why, "; ")
-	t.say("%.1f mails/s: p50 %.1f ms, p99 %.1f ms %s", rate, p.P50, p.P99, p.Why)
+	s.say("%.1f mails/s: p50 %.1f ms, p99 %.1f ms %s", rate, p.P50, p.P99, p.Why)
 	return p, nil
 }
 
@@ -158,6 +158,18 @@ func (s Search) rest(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// Err is of a server that sustains nothing.
+func (c *Curve) Err() error {
+	if c.Highest > 0 {
+		return nil
+	}
+	var why []string
+	for _, p := range c.Points {
+		why = append(why, fmt.Sprintf("%v mails/s: %s", p.Rate, p.Why))
+	}
+	return fmt.Errorf("no rate is sustained: %s", strings.Join(why, "; "))
 }
 
 // Measurements are the figures of a server, for a table with others beside it.

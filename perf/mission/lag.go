@@ -34,13 +34,13 @@ type LagOutcome struct {
 // Run delivers, and looks for every mail.
 func (l Lag) Run(ctx context.Context) (*LagOutcome, error) {
 	if err := l.check(); err != nil {
-		return nil, err
+		return new(LagOutcome), err
 	}
 	if l.Into.SMTP == "" || l.From.POP3 == "" || l.Rate <= 0 || l.Duration <= 0 || l.Every < 0 || l.Patience <= 0 {
-		return nil, errors.New("mission: a lag needs a server to deliver to, another to look at, a rate, a duration and patience")
+		return new(LagOutcome), errors.New("mission: a lag needs a server to deliver to, another to look at, a rate, a duration and patience")
 	}
 	if err := l.prepare(ctx); err != nil {
-		return nil, err
+		return new(LagOutcome), err
 	}
 	result, err := scenario.Measure(ctx, "listed elsewhere", scenario.Visible{
 		Load: scenario.Load{

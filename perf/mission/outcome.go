@@ -126,10 +126,12 @@ func (t *table) phase(p scenario.Result) {
 	for _, name := range slices.Sorted(maps.Keys(p.Figures)) {
 		t.add(name, report.Neither, p.Figures[name])
 	}
-	if p.PeakRSS > 0 { // there was a process to look at
-		t.add("server CPU ms an operation", report.Less, p.ServerCPU)
-		t.add("peak RSS MiB", report.Less, p.PeakRSS)
+	if p.PeakRSS == 0 {
+		return // there was no process to look at
 	}
+	t.add("server CPU ms an operation", report.Less, p.ServerCPU)
+	t.add("peak RSS MiB", report.Less, p.PeakRSS)
+	t.add("PSS MiB", report.Less, p.PSS)
 	t.add("tool CPU ms an operation", report.Neither, p.ToolCPU)
 	t.add("others' CPU share", report.Neither, p.Others)
 }

@@ -1,50 +1,46 @@
 package mission
 
 import (
+	"errors"
 	"fmt"
 	"os"
-	"slices"
 	"strings"
 	"time"
 
 	"restante/perf/report"
 )
 
+// What a load came to.
+type Measured interface {
+	// Err tells what the server did wrong.
+	Err() error
+	// Measurements are the figures of a server, for a table with others beside it.
+	Measurements(server string, round int) []report.Measurement
+}
+
 // A Record is what one load on one server came to, as a line of JSON.
 type Record struct {
+	Kind    string    `json:"kind"`
 	Date    time.Time `json:"date"`
 	Machine string    `json:"machine"`
 	Command string    `json:"command"`
 	Server  string    `json:"server"`
 	Version string    `json:"version,omitempty"`
-
-	// One of these.
-	Mission *Outcome    `json:"mission,omitempty"`
-	Rate    *Curve      `json:"rate,omitempty"`
-	Lag     *LagOutcome `json:"lag,omitempty"`
-
-	Failed string `json:"failed,omitempty"` // what was wrong
+	Result  Measured  `json:"result"`
+	Failed  string    `json:"failed,omitempty"` // what was wrong
 }
 
-// NewRecord is of now, this machine and this command. Failed may be nil.
-func NewRecord(server, version string, failed error) Record {
-	r := Record{Date: time.Now().UTC().Truncate(time.Second), Machine: report.Machine(), Command: strings.Join(os.Args, " "), Server: server, Version: version}
-	if failed != nil {
-		r.Failed = failed.Error()
+// NewRecord is of now, this machine and this command. Err, which may be nil, is why the
+// load ended early.
+func NewRecord(kind string, p Party, result Measured, err error) Record {
+	r := Record{
+		Kind: kind, Date: time.Now().UTC().Truncate(time.Second), Machine: report.Machine(), Command: strings.Join(os.Args, " "),
+		Server: p.Name, Version: p.Version, Result: result,
+	}
+	if err := errors.Join(err, result.Err()); err != nil {
+		r.Failed = err.Error()
 	}
 	return r
-}
-
-func (r Record) measurements(round int) []report.Measurement {
-	switch {
-	case r.Mission != nil:
-		return r.Mission.Measurements(r.Server, round)
-	case r.Rate != nil:
-		return r.Rate.Measurements(r.Server, round)
-	case r.Lag != nil:
-		return r.Lag.Measurements(r.Server, round)
-	}
-	return nil
 }
 
 // Compare puts records side by side, a column for each server. Those of the same server
@@ -59,7 +55,7 @@ func Compare(name string, records ...Record) *report.Comparison {
 		if rounds[r.Server] == 0 {
 			c.Servers = append(c.Servers, report.ServerInfo{Name: r.Server, Version: r.Version})
 		}
-		c.Measurements = append(c.Measurements, r.measurements(rounds[r.Server])...)
+		c.Measurements = append(c.Measurements, r.Result.Measurements(r.Server, rounds[r.Server])...)
 		rounds[r.Server]++
 		c.Rounds = max(c.Rounds, rounds[r.Server])
 		if r.Failed != "" {
@@ -69,23 +65,22 @@ func Compare(name string, records ...Record) *report.Comparison {
 	return c
 }
 
-// Points are the curve as a plot reads it: p50 and p99 over the rate.
+// Points are a curve as a plot reads it: p50 and p99 over the rate.
 func (r Record) Points() []report.Point {
-	if r.Rate == nil {
+	curve, ok := r.Result.(*Curve)
+	if !ok {
 		return nil
 	}
-	var all []report.Point
-	for _, p := range r.Rate.Points {
-		at := report.Point{
+	var p50, p99 []report.Point
+	for _, p := range curve.Points {
+		point := report.Point{
 			Sweep: "rate", X: p.Rate, Unit: "mails/s", Series: r.Server, UnitY: "ms",
 			Date: r.Date.Format(time.RFC3339), Command: r.Command, Version: r.Version, Machine: r.Machine,
 		}
-		for metric, value := range map[string]float64{"p50": p.P50, "p99": p.P99} {
-			one := at.Of(value)
-			one.Metric = metric
-			all = append(all, one)
-		}
+		point.Metric = "p50"
+		p50 = append(p50, point.Of(p.P50))
+		point.Metric = "p99"
+		p99 = append(p99, point.Of(p.P99))
 	}
-	slices.SortStableFunc(all, func(a, b report.Point) int { return strings.Compare(a.Metric, b.Metric) })
-	return all
+	return append(p50, p99...)
 }

@@ -14,11 +14,9 @@ func TestServersStandSideBySide(t *testing.T) {
 	test := on(servertest.New(t))
 	var records []Record
 	for _, server := range []string{"postfix", "restante", "restante"} {
-		r := NewRecord(server, server+" 1.0", nil)
-		r.Mission = outcome(t, test)
-		records = append(records, r)
+		records = append(records, NewRecord("mission", Party{Name: server, Version: server + " 1.0"}, outcome(t, test), nil))
 	}
-	bad := NewRecord("other", "", errors.New("it is not there"))
+	bad := NewRecord("mission", Party{Name: "other"}, new(Curve), errors.New("it is not there"))
 	c := Compare("mission", append(records, bad)...)
 	var text, markdown strings.Builder
 	if err := errors.Join(c.Text(&text), c.Markdown(&markdown)); err != nil {
@@ -36,14 +34,14 @@ func TestServersStandSideBySide(t *testing.T) {
 	}
 
 	var file bytes.Buffer
-	if err := report.WriteLines(&file, records...); err != nil || strings.Count(file.String(), "\n") != 3 || !strings.Contains(file.String(), `"sustained":`) {
+	if err := report.WriteLines(&file, records...); err != nil || strings.Count(file.String(), "\n") != 3 || !strings.Contains(file.String(), `"result":{"mails":40,`) {
 		t.Errorf("%s, %v", file.String(), err)
 	}
 }
 
 func TestACurveBecomesPointsOfAPlot(t *testing.T) {
-	r := NewRecord("restante", "1", nil)
-	r.Rate = &Curve{Highest: 20, Points: []Point{{Rate: 10, P50: 1, P99: 2}, {Rate: 20, P50: 3, P99: 4}}}
+	curve := &Curve{Highest: 20, Points: []Point{{Rate: 10, P50: 1, P99: 2}, {Rate: 20, P50: 3, P99: 4}}}
+	r := NewRecord("rate", Party{Name: "restante", Version: "1"}, curve, nil)
 	var file bytes.Buffer
 	if err := report.WriteLines(&file, r.Points()...); err != nil {
 		t.Fatal(err)

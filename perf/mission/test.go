@@ -170,7 +170,7 @@ func which(targets []scenario.Target, good func(scenario.Target) bool) []scenari
 // in either case.
 func (t Test) Run(ctx context.Context) (*Outcome, error) {
 	if err := t.check(); err != nil {
-		return nil, err
+		return new(Outcome), err
 	}
 	r := newRun(t)
 	err := r.all(ctx)
