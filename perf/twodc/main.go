@@ -22,6 +22,10 @@ type cli struct {
 	settings `embed:""`
 
 	Up up `cmd:"" help:"Bring it up, tell where everything is, and wait for an interrupt."`
+
+	Mission missionTest `cmd:"" help:"The performance test: mail at a rate, then every user counts, retrieves and removes it, and all is verified."`
+	Rate    rate        `cmd:"" help:"The highest rate of mail that is sustained."`
+	Lag     lag         `cmd:"" help:"How long mail takes until it is listed in the other data centre."`
 }
 
 func main() {

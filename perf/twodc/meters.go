@@ -1,0 +1,191 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
+
+	"restante/perf/proc"
+	"restante/perf/rig"
+	"restante/perf/scenario"
+)
+
+// meters watch what a phase costs besides what its clients see: the statements of the
+// servers, the nodes of Cassandra, the link, and what both write.
+type meters struct {
+	*stage
+	ctx context.Context
+}
+
+// A reading is what all meters show at one time.
+type reading struct {
+	statements, timeouts, failures, retries float64
+	link                                    int64 // octets, both ways
+	written                                 map[string]int64
+}
+
+// watch is for the phases of a test.
+func (m meters) watch(string) (func(scenario.Result) (map[string]float64, error), error) {
+	before, err := m.read()
+	if err != nil {
+		return nil, err
+	}
+	nodes, err := proc.Start(proc.System{}, m.cassandraPID())
+	if err != nil {
+		return nil, err
+	}
+	return func(r scenario.Result) (map[string]float64, error) {
+		used, err := nodes.Stop()
+		if err != nil {
+			return nil, err
+		}
+		after, err := m.read()
+		if err != nil {
+			return nil, err
+		}
+		each := func(total float64) float64 { return total / float64(max(r.Operations, 1)) }
+		return map[string]float64{
+			"statements an operation":                   each(after.statements - before.statements),
+			"statements that timed out":                 after.timeouts - before.timeouts,
+			"statements that failed otherwise":          after.failures - before.failures,
+			"statements sent again":                     after.retries - before.retries,
+			"Cassandra CPU ms an operation":             each(float64(used.Server) / float64(time.Millisecond)),
+			"Cassandra peak RSS MiB":                    float64(used.PeakRSS) / (1 << 20),
+			"octets over the link an operation":         each(float64(after.link - before.link)),
+			"octets written by Cassandra an operation":  each(float64(after.written[cassandra] - before.written[cassandra])),
+			"octets written by the server an operation": each(float64(after.written[restante] - before.written[restante])),
+		}, nil
+	}, nil
+}
+
+// Who writes.
+const (
+	cassandra = "cassandra"
+	restante  = "restante"
+)
+
+func (m meters) read() (reading, error) {
+	r := reading{written: map[string]int64{}}
+	for _, s := range m.servers {
+		families, err := metrics(m.ctx, s)
+		if err != nil {
+			return r, err
+		}
+		for _, one := range families["restante_cassandra_statements_total"].GetMetric() {
+			n := one.GetCounter().GetValue()
+			r.statements += n
+			switch label(one, "result") {
+			case "ok":
+			case "timeout":
+				r.timeouts += n
+			default:
+				r.failures += n
+			}
+		}
+		for _, one := range families["restante_cassandra_retries_total"].GetMetric() {
+			r.retries += one.GetCounter().GetValue()
+		}
+	}
+	traffic, err := m.network.Traffic(m.ctx)
+	if err != nil {
+		return r, err
+	}
+	for _, way := range traffic {
+		r.link += way.Octets
+	}
+	if r.written[cassandra], err = written(m.cassandraPID()); err != nil {
+		return r, err
+	}
+	r.written[restante], err = written(m.serverPIDs()...)
+	return r, err
+}
+
+// metricsTimeout is how long a server may take to tell its metrics.
+const metricsTimeout = 10 * time.Second
+
+// metrics are what a server has counted.
+func metrics(ctx context.Context, s *rig.Server) (map[string]*dto.MetricFamily, error) {
+	token, err := os.ReadFile(filepath.Join(s.Data, "admin-token"))
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, metricsTimeout)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+s.Admin+"/metrics", nil)
+	if err != nil {
+		return nil, err
+	}
+	request.Header.Set("Authorization", "Bearer "+strings.TrimSpace(string(token)))
+	answer, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return nil, fmt.Errorf("metrics of %s: %w", s.Name, err)
+	}
+	defer func() { _ = answer.Body.Close() }()
+	if answer.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("metrics of %s: %s", s.Name, answer.Status)
+	}
+	parser := expfmt.NewTextParser(model.UTF8Validation)
+	families, err := parser.TextToMetricFamilies(answer.Body)
+	if err != nil {
+		return nil, fmt.Errorf("metrics of %s: %w", s.Name, err)
+	}
+	return families, nil
+}
+
+func label(m *dto.Metric, name string) string {
+	for _, l := range m.GetLabel() {
+		if l.GetName() == name {
+			return l.GetValue()
+		}
+	}
+	return ""
+}
+
+// written is how many octets processes and their descendants have had written to disks.
+func written(roots ...int) (total int64, err error) {
+	members, err := proc.System{}.Members(roots...)
+	if err != nil {
+		return 0, err
+	}
+	for _, pid := range members {
+		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/io", pid))
+		if err != nil {
+			continue // it has ended
+		}
+		total += writeBytes(string(text))
+	}
+	return total, nil
+}
+
+// writeBytes is that count of a process (proc(5), /proc/pid/io).
+func writeBytes(text string) (n int64) {
+	for line := range strings.Lines(text) {
+		if _, err := fmt.Sscanf(line, "write_bytes: %d", &n); err == nil {
+			return n
+		}
+	}
+	return 0
+}
+
+// noPaxos shows that no node has ever taken part in a lightweight transaction.
+func (s *stage) noPaxos(ctx context.Context) error {
+	for _, n := range s.rig.Nodes {
+		rows, err := s.rig.Query(ctx, n, "SELECT JSON * FROM system.paxos")
+		if err != nil {
+			return err
+		}
+		if len(rows) > 0 {
+			return fmt.Errorf("system.paxos of %s has %d rows, such as %s", n.Name, len(rows), rows[0])
+		}
+	}
+	s.say("system.paxos is empty on all %d nodes", len(s.rig.Nodes))
+	return nil
+}

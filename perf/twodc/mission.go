@@ -1,0 +1,189 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"restante/perf/mission"
+	"restante/perf/peer"
+	"restante/perf/report"
+)
+
+// beside is what the commands have in common that measure mail.
+type beside struct {
+	Peers    []string `help:"Measure these as well, each alone and before: postfix (with Dovecot), restante (with its embedded store)." placeholder:"KIND"`
+	Markdown string   `help:"Write the table to FILE too." placeholder:"FILE" type:"path"`
+}
+
+// spare is how many accounts there are besides the users: for the mail that is looked for
+// right behind its 250.
+const spare = 16
+
+// measure has work measure all peers, and then Restante on the stage, and shows them side
+// by side. On the stage nil is passed for a peer.
+func (b beside) measure(ctx context.Context, s settings, out io.Writer, kind string, steps []string, work func(context.Context, mission.Party, *stage) (mission.Measured, error)) (records []mission.Record, err error) {
+	one := func(ctx context.Context, p mission.Party, st *stage) error {
+		result, err := work(ctx, p, st)
+		records = append(records, mission.NewRecord(kind, p, result, err))
+		return ctx.Err() // whatever is wrong with one, the next has its turn
+	}
+	users := s.Users
+	if !s.Plan {
+		err = mission.Peers(ctx, s.Temp, b.Peers, users, spare, (&stage{out: out}).say, func(p mission.Party) error {
+			if p.Name == report.Ours {
+				p.Name += "-embedded"
+			}
+			return one(ctx, p, nil)
+		})
+		if err != nil {
+			return records, err
+		}
+	}
+	s.Users += spare
+	err = s.play(ctx, out, steps, func(ctx context.Context, st *stage) error {
+		if err := one(ctx, st.party(users), st); err != nil {
+			return err
+		}
+		return st.noPaxos(ctx)
+	})
+	if len(records) > 0 {
+		err = errors.Join(err, b.show(out, s.JSON, kind, records))
+	}
+	return records, err
+}
+
+// party is what the stage is to its clients. Restante on Cassandra is ours in the table.
+func (s *stage) party(users int) mission.Party {
+	return mission.Party{
+		Name: report.Ours, Version: fmt.Sprintf("%s, Cassandra %s, %s", s.servers[0].Version, s.Layout, s.link()),
+		Targets: s.targets(), PIDs: s.serverPIDs(), Users: users, Pattern: peer.Pattern, Password: peer.Password,
+	}
+}
+
+// show writes the records in all the ways that are asked for, and fails if anything was
+// wrong with one.
+func (b beside) show(out io.Writer, json, kind string, records []mission.Record) error {
+	table := mission.Compare(kind, records...)
+	err := errors.Join(table.Text(out), report.Append(json, records...))
+	if b.Markdown != "" {
+		f, e := os.Create(b.Markdown)
+		if e != nil {
+			return errors.Join(err, e)
+		}
+		err = errors.Join(err, table.Markdown(f), f.Close())
+	}
+	for _, r := range records {
+		if r.Failed != "" {
+			err = errors.Join(err, fmt.Errorf("%s: %s", r.Server, r.Failed))
+		}
+	}
+	return err
+}
+
+// warm has mail come in at a rate, and be removed, until what is measured is no longer
+// Java that compiles. What fails meanwhile is told, and that is all.
+func (s *stage) warm(ctx context.Context, t mission.Test) error {
+	if s.Warm <= 0 {
+		return ctx.Err()
+	}
+	s.say("warming up for %v", s.Warm)
+	t.Duration, t.Probe, t.Overtime, t.Unread, t.Say, t.Watch = s.Warm, 0, s.Warm, true, nil, nil
+	o, err := t.Run(ctx)
+	if err := errors.Join(err, o.Err()); err != nil {
+		s.say("warm-up: %v", err)
+	}
+	return ctx.Err()
+}
+
+// missionTest is the performance test.
+type missionTest struct {
+	beside        `embed:""`
+	mission.Flags `embed:""`
+}
+
+func (m *missionTest) Run(ctx context.Context, s *settings, out io.Writer) error {
+	steps := []string{
+		fmt.Sprintf("mail at %v/s for %v to %d users in turn, through all servers", m.Rate, m.Duration, s.Users),
+		"every user: STAT, RETR and verify, DELE and QUIT, STAT",
+	}
+	_, err := m.measure(ctx, *s, out, "mission", steps, func(ctx context.Context, p mission.Party, st *stage) (mission.Measured, error) {
+		t := m.Test(p)
+		if st == nil {
+			return t.Run(ctx)
+		}
+		if err := st.warm(ctx, t); err != nil {
+			return new(mission.Outcome), err
+		}
+		t.Say, t.Watch = st.say, meters{st, ctx}.watch
+		o, err := t.Run(ctx)
+		if o.Missed > 0 {
+			err = errors.Join(err, fmt.Errorf("%d of %d logins right behind a 250 did not see the mail", o.Missed, o.Looks))
+		}
+		return o, err
+	})
+	return err
+}
+
+// rate is the search for the highest one.
+type rate struct {
+	beside              `embed:""`
+	mission.SearchFlags `embed:""`
+
+	Points string `help:"Append the curve to FILE as points of a plot." placeholder:"FILE" type:"path"`
+}
+
+func (r *rate) Run(ctx context.Context, s *settings, out io.Writer) error {
+	steps := []string{fmt.Sprintf("mail at %v/s and more, %v each, until p99 is over %v or anything fails", r.Begin, r.Step, r.Limit)}
+	records, err := r.measure(ctx, *s, out, "rate", steps, func(ctx context.Context, p mission.Party, st *stage) (mission.Measured, error) {
+		search := r.Search(p)
+		if st == nil {
+			return search.Run(ctx)
+		}
+		warm := search.Test
+		warm.Rate = search.From
+		if err := st.warm(ctx, warm); err != nil {
+			return new(mission.Curve), err
+		}
+		search.Say = st.say
+		return search.Run(ctx)
+	})
+	for _, record := range records {
+		err = errors.Join(err, report.Append(r.Points, record.Points()...))
+	}
+	return err
+}
+
+// lag is how long mail takes to the other data centre.
+type lag struct {
+	mission.LagFlags `embed:""`
+	Markdown         string `help:"Write the table to FILE too." placeholder:"FILE" type:"path"`
+}
+
+func (l *lag) Run(ctx context.Context, s *settings, out io.Writer) error {
+	steps := []string{fmt.Sprintf("mail at %v/s for %v into each data centre in turn, looked for in the other every %v", l.Rate, l.Duration, l.Every)}
+	return s.play(ctx, out, steps, func(ctx context.Context, st *stage) error {
+		p := st.party(s.Users)
+		first, last := p.Targets[0], p.Targets[len(p.Targets)-1]
+		if st.Warm > 0 {
+			st.say("warming up for %v", st.Warm)
+			warm := l.Lag(p, first, last)
+			warm.Duration = st.Warm
+			if _, err := warm.Run(ctx); err != nil {
+				return err
+			}
+		}
+		var records []mission.Record
+		for _, way := range []struct{ into, from int }{{0, len(p.Targets) - 1}, {len(p.Targets) - 1, 0}} {
+			into, from := p.Targets[way.into], p.Targets[way.from]
+			st.say("into %s, listed in %s", into.Name, from.Name)
+			o, err := l.Lag(p, into, from).Run(ctx)
+			q := p
+			q.Name = into.Datacenter + " to " + from.Datacenter
+			records = append(records, mission.NewRecord("lag", q, o, err))
+		}
+		return errors.Join(st.noPaxos(ctx), beside{Markdown: l.Markdown}.show(out, s.JSON, "lag", records))
+	})
+}
