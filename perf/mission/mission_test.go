@@ -331,10 +331,10 @@ func TestTheEndOfTheContextEndsTheTest(t *testing.T) {
 func TestEveryPhaseIsWatched(t *testing.T) {
 	var seen []string
 	test := on(servertest.New(t))
-	test.Watch = func(phase string) (func() (map[string]float64, error), error) {
-		return func() (map[string]float64, error) {
+	test.Watch = func(phase string) (func(scenario.Result) (map[string]float64, error), error) {
+		return func(r scenario.Result) (map[string]float64, error) {
 			seen = append(seen, phase)
-			return map[string]float64{"statements": 7}, nil
+			return map[string]float64{"statements an operation": 7 * float64(r.Operations) / float64(r.Operations)}, nil
 		}, nil
 	}
 	o := outcome(t, test)
@@ -342,7 +342,7 @@ func TestEveryPhaseIsWatched(t *testing.T) {
 		t.Error(got)
 	}
 	for _, p := range o.Phases {
-		if p.Figures["statements"] != 7 {
+		if p.Figures["statements an operation"] != 7 {
 			t.Errorf("%s has %v", p.Scenario, p.Figures)
 		}
 	}
