@@ -1,0 +1,155 @@
+package faults
+
+import (
+	"bytes"
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"restante/perf/history"
+)
+
+// short is a trial of a few seconds.
+func short(t *testing.T) Trial {
+	return Trial{
+		Traffic: Traffic{
+			Rate: 80, Writers: 6, Logins: 60, Readers: 3, Maildrops: 6, Backlog: 8, Attempts: 10, Timeout: 5 * time.Second,
+			Pattern: "user%d@example.test", Password: "secret", Sender: "sender@sender.example",
+		},
+		For: time.Second, Longest: 100 * time.Millisecond, Calm: 200 * time.Millisecond, Settle: 500 * time.Millisecond, Seed: 5,
+		Kinds: []Kind{{"cut the link", 1, []time.Duration{50 * time.Millisecond}, cut}}, Progress: t.Output(),
+	}
+}
+
+// played is what the history of a trial comes to.
+func played(t *testing.T, trial Trial, f *fake) *history.Verdict {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	var file bytes.Buffer
+	h := history.NewRecorder(&file)
+	if err := trial.Run(ctx, newStand(f.servers), h); err != nil {
+		t.Error(err)
+	}
+	if err := h.Close(); err != nil {
+		t.Fatal(err)
+	}
+	var entries []history.Entry
+	for e, err := range history.Read(&file) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		entries = append(entries, e)
+	}
+	v, err := history.Check(history.Of(entries...), history.Rules{Lag: time.Second, Heal: time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if v.Acknowledged == 0 || v.Removed == 0 || v.Later == 0 || v.Unknown == 0 || len(v.Spells) == 0 || v.Remaining == 0 {
+		t.Errorf("the trial has shown nothing: %+v", v)
+	}
+	return v
+}
+
+func TestAnHonestServiceHasNoFaults(t *testing.T) {
+	t.Parallel()
+	v := played(t, short(t), newFake(t, lies{}))
+	if v.Faults() > 0 {
+		var b strings.Builder
+		_ = v.Write(&b)
+		t.Error(b.String())
+	}
+	if v.Count(history.Repeated) == 0 {
+		t.Error("no letter came twice, although some were kept and not acknowledged")
+	}
+}
+
+// Each lie is told by an otherwise honest service, and found.
+func TestEveryLieIsFound(t *testing.T) {
+	for rule, l := range map[history.Rule]lies{
+		history.Lost:        {loses: true},
+		history.Resurrected: {resurrects: true},
+		history.Duplicated:  {duplicates: true},
+		history.Reordered:   {reorders: true},
+		history.WrongBytes:  {corrupts: true},
+		history.ChangedUID:  {renames: true},
+		history.NotVisible:  {hides: true},
+	} {
+		t.Run(string(rule), func(t *testing.T) {
+			t.Parallel()
+			f := newFake(t, l)
+			v := played(t, short(t), f)
+			if v.Count(rule) == 0 || f.caught == 0 {
+				var b strings.Builder
+				_ = v.Write(&b)
+				t.Errorf("%d lies, none found:\n%s", f.caught, b.String())
+			}
+		})
+	}
+	t.Run("lost in one data centre", func(t *testing.T) {
+		t.Parallel()
+		if v := played(t, short(t), newFake(t, lies{forgetsThere: true})); v.Count(history.Lost) == 0 {
+			t.Error("it is not found")
+		}
+	})
+}
+
+func TestTroubleThatCannotBeMadeEndsTheTrialAndIsUndone(t *testing.T) {
+	t.Parallel()
+	f := newFake(t, lies{})
+	trial := short(t)
+	trial.Kinds = Kinds()[:1]
+	s := newStand(f.servers)
+	s.fails = "start"
+	var file bytes.Buffer
+	h := history.NewRecorder(&file)
+	err := trial.Run(t.Context(), s, h)
+	if err == nil || !strings.Contains(err.Error(), "it cannot be done") || !s.did("kill") || !s.did("start") {
+		t.Errorf("%v; %q", err, s.done)
+	}
+	if err := h.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(file.String(), `"op":"final"`) {
+		t.Error("there is no final read")
+	}
+}
+
+func TestAnInterruptUndoesTheTrouble(t *testing.T) {
+	t.Parallel()
+	trial := short(t)
+	trial.Kinds = []Kind{{"cut the link", 1, []time.Duration{time.Hour}, cut}}
+	s := newStand(newFake(t, lies{}).servers)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	stop := time.AfterFunc(time.Second, cancel)
+	defer stop.Stop()
+	h := history.NewRecorder(&bytes.Buffer{})
+	if err := trial.Run(ctx, s, h); err == nil || !s.did("mend") {
+		t.Errorf("%v; %q", err, s.done)
+	}
+	if err := h.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestASharedMaildropHasAReaderInEachDataCentre(t *testing.T) {
+	trial := short(t)
+	c := newClients(trial.Traffic, four(), nil, 1)
+	for drop := range trial.Maildrops {
+		var in [2]int
+		for dc := range in {
+			for n := range trial.Readers {
+				for _, d := range c.dropsOf(dc, n) {
+					if d == drop {
+						in[dc]++
+					}
+				}
+			}
+		}
+		if sum := in[0] + in[1]; in[0] > 1 || in[1] > 1 || drop%2 == 0 && sum != 2 || drop%2 == 1 && sum != 1 {
+			t.Errorf("maildrop %d has %v readers", drop, in)
+		}
+	}
+}
