@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -31,8 +32,13 @@ const (
 	watchInterval = time.Second
 	// How many segments are claimed at a time.
 	claimsAtOnce = 8
-	// How often it is looked whether a claim still stands.
-	claimInterval = 3 * time.Second
+	// How often it is looked whether a claim still stands: at first, and later, when all
+	// that may arrive late has.
+	claimInterval, claimRest = 3 * time.Second, 15 * time.Second
+	claimSettled             = time.Minute
+	// How long it is believed that another has a segment, as long as he lives; and when
+	// the segments of a dead lane are listed again that all have somebody.
+	takenRest, listRest = 30 * time.Second, 10 * time.Second
 	// How long a list of lanes or segments, or the end of a segment, may take; and how
 	// long a segment may be read. Then it is tried again.
 	listTimeout = 2 * time.Second
@@ -61,6 +67,7 @@ type takeover struct {
 	dead     map[mailbox.MessageID]*estate
 	adopted  map[Segment]*adoption
 	claiming map[Segment]bool
+	taken    map[Segment]holding
 	commands map[mailbox.MessageID]bool // lanes that an operator has declared dead
 }
 
@@ -75,6 +82,13 @@ type estate struct {
 	since  time.Time // of death
 	looked int       // how often it was listed and empty
 	next   time.Time // when it is listed again; zero: never
+	cared  bool      // there was something, and somebody had all of it
+}
+
+// A holding is a segment that another works on.
+type holding struct {
+	by    mailbox.MessageID
+	until time.Time // when it is asked again
 }
 
 // An adoption is a segment that we work on.
@@ -89,7 +103,7 @@ func newTakeover(journal Journal, lanes Lanes, worker Worker, lane mailbox.Messa
 	return &takeover{
 		journal: journal, lanes: lanes, worker: worker, lane: lane, lease: lease, times: times, log: log,
 		heard: make(map[mailbox.MessageID]sighting), dead: make(map[mailbox.MessageID]*estate),
-		adopted: make(map[Segment]*adoption), claiming: make(map[Segment]bool),
+		adopted: make(map[Segment]*adoption), claiming: make(map[Segment]bool), taken: make(map[Segment]holding),
 		commands: make(map[mailbox.MessageID]bool),
 	}
 }
@@ -159,9 +173,20 @@ func (t *takeover) watch(ctx context.Context) error {
 		if b.Lane != t.lane && t.dead[b.Lane] == nil && began.Sub(known.since) >= t.times.Dead {
 			t.log.Info("lane is dead", "lane", b.Lane, "node", b.Node)
 			t.dead[b.Lane] = &estate{since: began, next: began}
+			t.orphan(began)
 		}
 	}
 	return nil
+}
+
+// orphan has all be listed that somebody had, since one has died. The caller holds the
+// lock.
+func (t *takeover) orphan(now time.Time) {
+	for _, e := range t.dead {
+		if e.cared {
+			e.next = now
+		}
+	}
 }
 
 // watchAlone finds what earlier lives of this process have left.
@@ -200,6 +225,8 @@ func (t *takeover) estates(ctx context.Context) []Segment {
 		}
 	}
 	t.mu.Unlock()
+	// What was left last first: most of what is older has somebody.
+	slices.SortFunc(lanes, func(a, b mailbox.MessageID) int { return b.Compare(a) })
 	var ours []Segment
 	for _, lane := range lanes {
 		listing, cancel := context.WithTimeout(ctx, listTimeout)
@@ -224,7 +251,8 @@ func (t *takeover) due(lane mailbox.MessageID, segments []Segment, now time.Time
 	if e == nil {
 		return nil // it lives
 	}
-	e.next = now.Add(watchInterval)
+	e.next, e.cared = now.Add(watchInterval), false
+	t.forgetTaken(lane, segments)
 	if len(segments) == 0 {
 		if e.next = (time.Time{}); e.looked < len(again) {
 			e.next = now.Add(again[e.looked])
@@ -232,16 +260,36 @@ func (t *takeover) due(lane mailbox.MessageID, segments []Segment, now time.Time
 		}
 		return nil
 	}
+	e.cared = true
+	slices.SortFunc(segments, func(a, b Segment) int { return b.ID.Compare(a.ID) })
 	var ours []Segment
 	for _, s := range segments {
-		if t.adopted[s] != nil || t.claiming[s] {
+		if t.adopted[s] != nil || t.held(s, now) {
+			continue
+		}
+		e.cared = false
+		if t.claiming[s] {
 			continue
 		}
 		if wait := time.Duration(t.rank(s, now)) * t.times.Stagger; now.Sub(e.since) >= wait {
 			ours = append(ours, s)
 		}
 	}
+	if e.cared {
+		e.next = now.Add(listRest)
+	}
 	return ours
+}
+
+// held reports whether it is known that another works on a segment.
+func (t *takeover) held(s Segment, now time.Time) bool {
+	h, ok := t.taken[s]
+	return ok && now.Before(h.until) && t.alive(h.by, now)
+}
+
+// forgetTaken forgets segments of a lane that are no more.
+func (t *takeover) forgetTaken(lane mailbox.MessageID, there []Segment) {
+	maps.DeleteFunc(t.taken, func(s Segment, _ holding) bool { return s.Lane == lane && !slices.Contains(there, s) })
 }
 
 // rank is how many of those who live go before us to a segment: each process finds the
@@ -314,7 +362,11 @@ func (t *takeover) claim(ctx context.Context, s Segment) error {
 		return err
 	}
 	t.mu.Lock()
-	taken := !over.Lane.IsZero() && over.Lane != t.lane && t.alive(over.Lane, time.Now())
+	asked := time.Now()
+	taken := !over.Lane.IsZero() && over.Lane != t.lane && t.alive(over.Lane, asked)
+	if taken {
+		t.taken[s] = holding{over.Lane, asked.Add(takenRest)}
+	}
 	t.mu.Unlock()
 	if taken {
 		return nil
@@ -385,7 +437,11 @@ func (t *takeover) keep(ctx context.Context, claims *sync.WaitGroup, room chan s
 		if busy {
 			continue
 		}
-		if t.lanes != nil && now.Sub(a.checked) >= claimInterval && !t.stands(ctx, s, now) {
+		rest := claimInterval
+		if now.Sub(a.since) >= claimSettled {
+			rest = claimRest
+		}
+		if t.lanes != nil && now.Sub(a.checked) >= rest && !t.stands(ctx, s, now) {
 			continue
 		}
 		last := a.scans == len(again) || t.lanes == nil
