@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"restante/perf/report"
+	"restante/perf/sweep"
 )
 
 // check refuses assumptions that nothing can be divided by.
@@ -40,11 +41,11 @@ func (a assumptions) doubts(m model) []string {
 			v := at[t.condition]
 			if lo, ok := f.from[t.condition]; ok && (v < lo || v > f.to[t.condition]) {
 				doubts = append(doubts, fmt.Sprintf("%s was measured for a %s of %s to %s, and is used for %s.",
-					f.name(), t.condition, report.Number(lo), report.Number(f.to[t.condition]), report.Number(v)))
+					f.name(), t.condition, report.Short(lo), report.Short(f.to[t.condition]), report.Short(v)))
 			}
 		}
-		if n := f.to[copies]; f.perCopy && n > 0 && n != a.copies() {
-			doubts = append(doubts, fmt.Sprintf("%s was measured with %s copies, and is used for %s.", f.name(), report.Number(n), report.Number(a.copies())))
+		if n := f.to[sweep.Copies]; f.perCopy && n > 0 && n != a.copies() {
+			doubts = append(doubts, fmt.Sprintf("%s was measured with %s copies, and is used for %s.", f.name(), report.Short(n), report.Short(a.copies())))
 		}
 	}
 	return append(doubts, "The cost is that of a mean mail and a mean mailbox, which is right for sums as these; a peak of large ones is not in it.")

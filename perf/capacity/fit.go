@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"math/bits"
+	"slices"
 
 	"gonum.org/v1/gonum/mat"
 )
@@ -131,8 +132,8 @@ func (f fit) furthest() checked {
 }
 
 // newFit is made from the points, and checked against those that were measured for that
-// alone. Without any, each point is held out in turn and predicted by the others, which
-// is harder: at the ends they have nothing on one side.
+// alone. Without any, each point is held out in turn and predicted by the others, but for
+// those at the ends: what lies beyond all points is not what a sum is for.
 func newFit(points, held []observation) (fit, error) {
 	coefficients, err := solve(points)
 	if err != nil {
@@ -151,10 +152,25 @@ func newFit(points, held []observation) (fit, error) {
 		return f, nil
 	}
 	for i, o := range points {
-		others := append(append([]observation{}, points[:i]...), points[i+1:]...)
+		others := slices.Concat(points[:i], points[i+1:])
+		if !o.between(others) {
+			continue
+		}
 		if without, err := solve(others); err == nil {
 			f.heldOut = append(f.heldOut, checked{o.name, o.deviation(without)})
 		}
 	}
 	return f, nil
+}
+
+// between says whether others have smaller and larger factors, or the same.
+func (o observation) between(others []observation) bool {
+	for k, f := range o.factors {
+		smaller := func(other observation) bool { return other.factors[k] <= f }
+		larger := func(other observation) bool { return other.factors[k] >= f }
+		if !slices.ContainsFunc(others, smaller) || !slices.ContainsFunc(others, larger) {
+			return false
+		}
+	}
+	return true
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"restante/perf/report"
+	"restante/perf/sweep"
 )
 
 // A law says what a cost of an operation depends on. Its figures are points of sweeps
@@ -24,36 +25,17 @@ type law struct {
 // condition.
 type term struct{ condition, each string }
 
-// Series and metrics that the laws know; sweeps that are to be fitted use them.
-const (
-	delivery = "delivery" // of one mail: SMTP from MAIL to the answer to its last octet
-	login    = "login"    // one visit: connect, log in, STAT, QUIT
-	retrieve = "RETR"     // of one message
-
-	restanteCPU  = "Restante CPU"  // ms of all servers together, for one operation
-	cassandraCPU = "Cassandra CPU" // ms of all nodes together
-	stored       = "stored"        // octets on the disks of all nodes together
-)
-
-// Conditions that the laws know, as sweeps or as what stays the same in one.
-const (
-	size       = "size" // KiB
-	recipients = "recipients"
-	messages   = "messages" // in the maildrop
-	copies     = "copies"   // of each mail on nodes of Cassandra, in all data centres
-)
-
 func laws() []law {
-	once, bySize := term{"", ""}, term{size, "each KiB"}
-	byRecipient, byMessage := term{recipients, "each recipient"}, term{messages, "each message listed"}
+	once, bySize := term{"", ""}, term{sweep.Size, "each KiB"}
+	byRecipient, byMessage := term{sweep.Recipients, "each recipient"}, term{sweep.Messages, "each message listed"}
 	return []law{
-		{series: delivery, metric: restanteCPU, unit: "ms", terms: []term{once, bySize, byRecipient}},
-		{series: delivery, metric: cassandraCPU, unit: "ms", terms: []term{once, bySize, byRecipient}, perCopy: true},
-		{series: delivery, metric: stored, unit: "octets", terms: []term{once, bySize, byRecipient}, perCopy: true},
-		{series: login, metric: restanteCPU, unit: "ms", terms: []term{once, byMessage}},
-		{series: login, metric: cassandraCPU, unit: "ms", terms: []term{once, byMessage}},
-		{series: retrieve, metric: restanteCPU, unit: "ms", terms: []term{once, bySize}},
-		{series: retrieve, metric: cassandraCPU, unit: "ms", terms: []term{once, bySize}},
+		{series: sweep.Delivery, metric: sweep.RestanteCPU, unit: "ms", terms: []term{once, bySize, byRecipient}},
+		{series: sweep.Delivery, metric: sweep.CassandraCPU, unit: "ms", terms: []term{once, bySize, byRecipient}, perCopy: true},
+		{series: sweep.Delivery, metric: sweep.Stored, unit: "octets", terms: []term{once, bySize, byRecipient}, perCopy: true},
+		{series: sweep.Login, metric: sweep.RestanteCPU, unit: "ms", terms: []term{once, byMessage}},
+		{series: sweep.Login, metric: sweep.CassandraCPU, unit: "ms", terms: []term{once, byMessage}},
+		{series: sweep.Retrieve, metric: sweep.RestanteCPU, unit: "ms", terms: []term{once, bySize}},
+		{series: sweep.Retrieve, metric: sweep.CassandraCPU, unit: "ms", terms: []term{once, bySize}},
 	}
 }
 
@@ -95,7 +77,7 @@ func fitAll(points, held []report.Point) (model, error) {
 			return nil, fmt.Errorf("%s: %w", l.name(), err)
 		}
 		one := fitted{law: l, fit: f, from: map[string]float64{}, to: map[string]float64{}}
-		for _, name := range []string{size, recipients, messages, copies} {
+		for _, name := range []string{sweep.Size, sweep.Recipients, sweep.Messages, sweep.Copies} {
 			for _, p := range mine {
 				v, ok := p.Condition(name)
 				if !ok {
@@ -143,7 +125,7 @@ func (l law) observe(points []report.Point) ([]observation, error) {
 			return nil, fmt.Errorf("%s at %s is %v", l.name(), o.name, p.Value)
 		}
 		if l.perCopy {
-			if n, ok := p.Condition(copies); ok && n > 0 {
+			if n, ok := p.Condition(sweep.Copies); ok && n > 0 {
 				o.cost /= n
 			}
 		}
@@ -164,7 +146,7 @@ func (l law) observe(points []report.Point) ([]observation, error) {
 
 // condition is where a point was measured, in words.
 func condition(p report.Point) string {
-	return strings.TrimSpace(fmt.Sprintf("%s %s %s", p.Sweep, report.Number(p.X), p.Unit))
+	return strings.TrimSpace(fmt.Sprintf("%s %s %s", p.Sweep, report.Short(p.X), p.Unit))
 }
 
 // cost is what the law says for an operation under conditions; a condition that is not
@@ -190,7 +172,7 @@ func (m model) cost(series, metric string, at map[string]float64) (float64, bool
 		if f.series == series && f.metric == metric {
 			c := f.cost(at)
 			if f.perCopy {
-				c *= cmp.Or(at[copies], 1)
+				c *= cmp.Or(at[sweep.Copies], 1)
 			}
 			return c, true
 		}

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"restante/perf/report"
+	"restante/perf/sweep"
 )
 
 // A page is what is printed; it keeps the first error.
@@ -55,12 +56,12 @@ func (p *page) measured(points []report.Point) {
 
 // fits has a line for each law.
 func (p *page) fits(m model, checked bool) {
-	how := "each point, predicted by a fit to all others"
+	how := "each point between others, predicted by a fit to all but itself"
 	if checked {
 		how = "points that were measured for that alone"
 	}
 	p.line("## What it costs\n")
-	p.line("The sums that are closest to the points, by relative error, with no part below zero. *Held\nout* is the one that was met worst of %s. A sum\nthat misses it by more than %.0f %% is bad: it cannot be sized with.\n", how, 100*trusted)
+	p.line("The sums that are closest to the points, by relative error, with no part below zero. *Held\nout* is the one that was met worst of %s.\nA sum that misses it by more than %.0f %% is bad: it cannot be sized with.\n", how, 100*trusted)
 	p.line("| cost | sum | points | furthest of them | held out | |\n| --- | --- | --- | --- | --- | --- |")
 	for _, f := range m {
 		verdict := "good"
@@ -76,7 +77,7 @@ func (p *page) fits(m model, checked bool) {
 func (f fitted) sum() string {
 	var parts []string
 	for i, t := range f.terms {
-		parts = append(parts, strings.TrimSpace(fmt.Sprintf("%s %s %s", significant(f.coefficients[i]), f.unit, t.each)))
+		parts = append(parts, strings.TrimSpace(amount(f.coefficients[i], f.unit)+" "+t.each))
 	}
 	return strings.Join(parts, " + ")
 }
@@ -88,25 +89,25 @@ func (c checked) String() string {
 	return fmt.Sprintf("%+.0f %% (%s)", 100*c.deviation, c.name)
 }
 
-// significant is v with three digits that mean something, however small it is.
-func significant(v float64) string {
-	if v != 0 && v < 0.1 {
-		return fmt.Sprintf("%.3g", v)
+// amount is a cost with its unit; a small time is in a smaller one.
+func amount(v float64, unit string) string {
+	if unit == "ms" && v < 0.1 {
+		v, unit = 1000*v, "µs"
 	}
-	return report.Number(v)
+	return report.Short(v) + " " + unit
 }
 
 // mail says what a core and a disk do for a mail of the assumed size.
 func (p *page) mail(a assumptions, m model) {
 	at := a.conditions()
-	p.line("For a mail of %s KiB that is:\n", report.Number(a.Size))
-	for _, of := range []struct{ metric, name string }{{restanteCPU, "Restante"}, {cassandraCPU, fmt.Sprintf("Cassandra, on %.0f nodes with a copy", a.copies())}} {
-		if ms, ok := m.cost(delivery, of.metric, at); ok && ms > 0 {
-			p.line("- %s: %s ms, so %s mails/s for each core", of.name, significant(ms), report.Number(1000/ms))
+	p.line("For a mail of %s KiB that is:\n", report.Short(a.Size))
+	for _, of := range []struct{ metric, name string }{{sweep.RestanteCPU, "Restante"}, {sweep.CassandraCPU, fmt.Sprintf("Cassandra, on %.0f nodes with a copy", a.copies())}} {
+		if ms, ok := m.cost(sweep.Delivery, of.metric, at); ok && ms > 0 {
+			p.line("- %s: %s, so %s mails/s for each core", of.name, amount(ms, "ms"), report.Short(1000/ms))
 		}
 	}
-	if octets, ok := m.cost(delivery, stored, at); ok {
-		p.line("- %s octets on the disk of each copy, %.2f times its size", report.Number(octets/a.copies()), octets/a.copies()/(a.Size*1024))
+	if octets, ok := m.cost(sweep.Delivery, sweep.Stored, at); ok {
+		p.line("- %s octets on the disk of each copy, %.2f times its size", report.Short(octets/a.copies()), octets/a.copies()/(a.Size*1024))
 	}
 	p.line("")
 }
@@ -115,24 +116,32 @@ func (p *page) mail(a assumptions, m model) {
 func (p *page) sizing(a assumptions, m model) {
 	p.line("## What mailboxes need\n")
 	p.line("Assumed, and to be replaced by what you know (`--help` has the flags):\n")
-	p.line("- %s mails a day to a mailbox, each retrieved %s times and kept for %s days", report.Number(a.Mails), report.Number(a.Fetched), report.Number(a.Retention))
-	p.line("- %s KiB, the mean size of a mail", report.Number(a.Size))
-	p.line("- %s logins a day to a mailbox", report.Number(a.Logins))
-	p.line("- the busiest second has %s times the mean of the day", report.Number(a.Peak))
+	p.line("- %s mails a day to a mailbox, each retrieved %s times and kept for %s days", report.Short(a.Mails), report.Short(a.Fetched), report.Short(a.Retention))
+	p.line("- %s KiB, the mean size of a mail", report.Short(a.Size))
+	p.line("- %s logins a day to a mailbox", report.Short(a.Logins))
+	p.line("- the busiest second has %s times the mean of the day", report.Short(a.Peak))
 	p.line("- %.0f data centres with %.0f copies each; one of them is lost, and one node more", a.Datacenters, a.Replication)
-	p.line("- nodes of %s cores like those that were measured, busy for at most %.0f %%", report.Number(a.Cores), 100*a.Utilization)
-	p.line("- %s TiB of disk on a node of Cassandra, of which mail takes at most %.0f %%\n", report.Number(a.Disk), 100*a.Full)
+	p.line("- nodes of %s cores like those that were measured, busy for at most %.0f %%", report.Short(a.Cores), 100*a.Utilization)
+	p.line("- %s TiB of disk on a node of Cassandra, of which mail takes at most %.0f %%\n", report.Short(a.Disk), 100*a.Full)
 
 	p.line("| mailboxes | mails/s, peak | logins/s, peak | Restante, busy cores | Restante, nodes in each data centre | Cassandra, busy cores | TiB of mail, all copies | Cassandra, nodes in each data centre |\n| --- | --- | --- | --- | --- | --- | --- | --- |")
 	for _, mailboxes := range slices.Sorted(slices.Values(a.Mailboxes)) {
 		n := a.size(m, mailboxes)
 		cells := []string{
-			report.Number(n.mailboxes), report.Number(n.mails), report.Number(n.logins),
-			report.Number(n.restante), report.Number(n.restanteNodes),
-			report.Number(n.cassandra), report.Number(n.disk), fmt.Sprintf("%s (%s)", report.Number(n.cassandraNodes), n.because),
+			report.Short(n.mailboxes), report.Short(n.mails), report.Short(n.logins),
+			report.Short(n.restante), report.Short(n.restanteNodes),
+			report.Short(n.cassandra), report.Short(n.disk), fmt.Sprintf("%s (%s)", report.Short(n.cassandraNodes), n.because),
 		}
-		if _, ok := m.cost(delivery, cassandraCPU, nil); !ok {
-			cells[5], cells[7] = "–", "–"
+		_, written := m.cost(sweep.Delivery, sweep.CassandraCPU, nil)
+		_, kept := m.cost(sweep.Delivery, sweep.Stored, nil)
+		if !written {
+			cells[5] = "–"
+		}
+		if !kept {
+			cells[6] = "–"
+		}
+		if !written || !kept {
+			cells[7] = "–"
 		}
 		p.line("| %s |", strings.Join(cells, " | "))
 	}

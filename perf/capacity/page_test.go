@@ -10,6 +10,7 @@ import (
 	"pgregory.net/rapid"
 
 	"restante/perf/report"
+	"restante/perf/sweep"
 )
 
 // sweeps are points of costs that are known: of a delivery 0.2 ms, 0.01 ms each KiB and
@@ -22,20 +23,20 @@ func sweeps() []report.Point {
 		all = append(all, p.Of(value))
 	}
 	for _, kib := range []float64{1, 8, 64, 1024, 25600} {
-		p := report.Point{Sweep: size, X: kib, Unit: "KiB", At: map[string]float64{recipients: 1, copies: 6}}
-		add(p, delivery, restanteCPU, "ms", 0.25+0.01*kib)
-		add(p, delivery, cassandraCPU, "ms", 6*(0.5+0.02*kib))
-		add(p, delivery, stored, "octets", 6*(400+1100*kib))
-		add(p, retrieve, restanteCPU, "ms", 0.1+0.002*kib)
-		add(p, retrieve, cassandraCPU, "ms", 0.3+0.004*kib)
+		p := report.Point{Sweep: sweep.Size, X: kib, Unit: "KiB", At: map[string]float64{sweep.Recipients: 1, sweep.Copies: 6}}
+		add(p, sweep.Delivery, sweep.RestanteCPU, "ms", 0.25+0.01*kib)
+		add(p, sweep.Delivery, sweep.CassandraCPU, "ms", 6*(0.5+0.02*kib))
+		add(p, sweep.Delivery, sweep.Stored, "octets", 6*(400+1100*kib))
+		add(p, sweep.Retrieve, sweep.RestanteCPU, "ms", 0.1+0.002*kib)
+		add(p, sweep.Retrieve, sweep.CassandraCPU, "ms", 0.3+0.004*kib)
 	}
 	for _, n := range []float64{2, 10, 50} {
-		add(report.Point{Sweep: recipients, X: n, At: map[string]float64{size: 8}}, delivery, restanteCPU, "ms", 0.28+0.05*n)
+		add(report.Point{Sweep: sweep.Recipients, X: n, At: map[string]float64{sweep.Size: 8}}, sweep.Delivery, sweep.RestanteCPU, "ms", 0.28+0.05*n)
 	}
 	for _, n := range []float64{10, 1000, 100_000} {
-		p := report.Point{Sweep: messages, X: n}
-		add(p, login, restanteCPU, "ms", 0.5+0.0005*n)
-		add(p, login, cassandraCPU, "ms", 1+0.001*n)
+		p := report.Point{Sweep: sweep.Messages, X: n}
+		add(p, sweep.Login, sweep.RestanteCPU, "ms", 0.5+0.0005*n)
+		add(p, sweep.Login, sweep.CassandraCPU, "ms", 1+0.001*n)
 	}
 	return all
 }
@@ -81,11 +82,11 @@ func TestEveryLawIsFittedToItsPoints(t *testing.T) {
 		at             map[string]float64
 		want           float64
 	}{
-		{delivery, restanteCPU, map[string]float64{size: 100, recipients: 4}, 0.2 + 1 + 0.2},
-		{delivery, cassandraCPU, map[string]float64{size: 100, recipients: 1, copies: 3}, 3 * 2.5},
-		{delivery, stored, map[string]float64{size: 100, recipients: 1, copies: 1}, 400 + 110000},
-		{login, restanteCPU, map[string]float64{messages: 2000}, 1.5},
-		{retrieve, cassandraCPU, map[string]float64{size: 50}, 0.5},
+		{sweep.Delivery, sweep.RestanteCPU, map[string]float64{sweep.Size: 100, sweep.Recipients: 4}, 0.2 + 1 + 0.2},
+		{sweep.Delivery, sweep.CassandraCPU, map[string]float64{sweep.Size: 100, sweep.Recipients: 1, sweep.Copies: 3}, 3 * 2.5},
+		{sweep.Delivery, sweep.Stored, map[string]float64{sweep.Size: 100, sweep.Recipients: 1, sweep.Copies: 1}, 400 + 110000},
+		{sweep.Login, sweep.RestanteCPU, map[string]float64{sweep.Messages: 2000}, 1.5},
+		{sweep.Retrieve, sweep.CassandraCPU, map[string]float64{sweep.Size: 50}, 0.5},
 	} {
 		if got, ok := m.cost(c.series, c.metric, c.at); !ok || got < c.want*0.999 || got > c.want*1.001 {
 			t.Errorf("%s, %s at %v is %v, %v, not %v", c.series, c.metric, c.at, got, ok, c.want)
@@ -170,10 +171,10 @@ func TestThePageSaysWhatIsMeasuredAndWhatIsAssumed(t *testing.T) {
 	text := printed(t, usual(t, "--mailboxes", "1e6,1e7", "--mails", "33"))
 	for _, want := range []string{
 		"2 processors: `twodc sweep`",
-		"| delivery, Restante CPU | 0.200 ms + 0.01 ms each KiB + 0.05 ms each recipient | 8 |",
-		"| delivery, Cassandra CPU for each copy | 0.500 ms + 0.02 ms each KiB | 5 |",
+		"| delivery, Restante CPU | 0.2 ms + 10 µs each KiB + 50 µs each recipient | 8 |",
+		"| delivery, Cassandra CPU for each copy | 0.5 ms + 20 µs each KiB | 5 |",
 		"| good |",
-		"- 33.0 mails a day to a mailbox",
+		"- 33 mails a day to a mailbox",
 		"\n| 1,000,000 | 1,146 | 833 |",
 		"\n| 10,000,000 | 11,458 |",
 	} {
@@ -193,7 +194,7 @@ func TestThePageSaysWhatToDoubt(t *testing.T) {
 	a := usual(t).assumptions
 	a.Size, a.Replication = 50_000, 1
 	for i, p := range points {
-		if p.Series == login && p.Metric == restanteCPU {
+		if p.Series == sweep.Login && p.Metric == sweep.RestanteCPU {
 			points[i] = p.Of(p.Value * p.X)
 		}
 	}
@@ -201,8 +202,8 @@ func TestThePageSaysWhatToDoubt(t *testing.T) {
 	doubts := strings.Join(a.doubts(m[1:]), "\n")
 	for _, want := range []string{
 		"delivery, Restante CPU was not measured and is not in these sizes.",
-		"delivery, stored for each copy was measured for a size of 1.00 to 25,600, and is used for 50,000.",
-		"delivery, Cassandra CPU for each copy was measured with 6.00 copies, and is used for 2.00.",
+		"delivery, stored for each copy was measured for a size of 1 to 25,600, and is used for 50,000.",
+		"delivery, Cassandra CPU for each copy was measured with 6 copies, and is used for 2.",
 		"**login, Restante CPU is from a bad fit**",
 	} {
 		if !strings.Contains(doubts, want) {

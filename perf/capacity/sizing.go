@@ -1,6 +1,10 @@
 package main
 
-import "math"
+import (
+	"math"
+
+	"restante/perf/sweep"
+)
 
 // The assumptions are what mailboxes do and what machines are. Nothing of it is measured.
 type assumptions struct {
@@ -38,7 +42,7 @@ const day = 24 * 60 * 60
 
 // A mailbox in the middle of its life, as the model asks for it.
 func (a assumptions) conditions() map[string]float64 {
-	return map[string]float64{size: a.Size, recipients: 1, messages: a.Mails * a.Retention, copies: a.copies()}
+	return map[string]float64{sweep.Size: a.Size, sweep.Recipients: 1, sweep.Messages: a.Mails * a.Retention, sweep.Copies: a.copies()}
 }
 
 func (a assumptions) copies() float64 { return a.Datacenters * a.Replication }
@@ -55,19 +59,19 @@ func (a assumptions) size(m model, mailboxes float64) need {
 		return c
 	}
 	cores := func(metric string) (writing, reading float64) {
-		reading = n.mails*a.Fetched*cost(retrieve, metric) + n.logins*cost(login, metric)
-		return n.mails * cost(delivery, metric) / 1000, reading / 1000
+		reading = n.mails*a.Fetched*cost(sweep.Retrieve, metric) + n.logins*cost(sweep.Login, metric)
+		return n.mails * cost(sweep.Delivery, metric) / 1000, reading / 1000
 	}
 	nodes := func(needed, room float64) float64 { return math.Ceil(needed/room) + 1 }
 	room := a.Cores * a.Utilization
 
-	writing, reading := cores(restanteCPU)
+	writing, reading := cores(sweep.RestanteCPU)
 	n.restante = writing + reading
 	n.restanteNodes = nodes(n.restante, room)
 
-	writing, reading = cores(cassandraCPU)
+	writing, reading = cores(sweep.CassandraCPU)
 	n.cassandra = writing + reading
-	n.disk = mailboxes * a.Mails * a.Retention * cost(delivery, stored) / (1 << 40)
+	n.disk = mailboxes * a.Mails * a.Retention * cost(sweep.Delivery, sweep.Stored) / (1 << 40)
 	// Every data centre writes its own copies, whoever sends them; reading is wherever
 	// the clients are.
 	byCPU := nodes(writing/a.Datacenters+reading, room)

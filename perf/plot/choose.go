@@ -87,7 +87,7 @@ func list(w io.Writer, points []report.Point) error {
 		if values[l] == nil {
 			order = append(order, l)
 		}
-		values[l] = append(values[l], strings.TrimSpace(report.Number(p.X)+" "+p.Unit))
+		values[l] = append(values[l], strings.TrimSpace(report.Short(p.X)+" "+p.Unit))
 	}
 	for _, l := range order {
 		if _, err := fmt.Fprintf(w, "--x %q --y %q --series %q: %s at %s\n", l.sweep, l.metric, l.series, l.unit, strings.Join(values[l], ", ")); err != nil {

@@ -123,7 +123,7 @@ func TestScenariosThatDifferByANumberAreASweep(t *testing.T) {
 
 func TestWhatIsInAFileIsListed(t *testing.T) {
 	out, err := plot(t, delays(t), "--list")
-	if want := `--x "delay" --y "p50" --series "login": ms at 0 ms, 1.00 ms, 10.0 ms, 50.0 ms` + "\n"; err != nil || !strings.Contains(out, want) {
+	if want := `--x "delay" --y "p50" --series "login": ms at 0 ms, 1 ms, 10 ms, 50 ms` + "\n"; err != nil || !strings.Contains(out, want) {
 		t.Errorf("%v in\n%s", err, out)
 	}
 }

@@ -65,11 +65,11 @@ func parse(file string, raw []byte, vary *regexp.Regexp) ([]report.Point, error)
 // ofResults sees loads as a sweep of their connections. A load that was measured more
 // than once has rounds.
 func ofResults(results []scenario.Result) []report.Point {
-	r := rounds{}
+	var r report.Rounds
 	for _, one := range results {
 		series := strings.TrimSpace(one.Server + " " + one.Scenario)
 		add := func(metric, unit string, value float64) {
-			r.add(report.Point{Sweep: "connections", X: float64(one.Connections), Series: series, Metric: metric, UnitY: unit}, value)
+			r.Add(report.Point{Sweep: "connections", X: float64(one.Connections), Series: series, Metric: metric, UnitY: unit}, value)
 		}
 		for _, f := range []struct {
 			metric, unit string
@@ -86,24 +86,24 @@ func ofResults(results []scenario.Result) []report.Point {
 			add(name, "", one.Figures[name])
 		}
 	}
-	return r.points()
+	return r.Points()
 }
 
 // ofComparison sees scenarios whose names differ by one number as a sweep of it. The
 // series are the servers, with what else is in the name.
 func ofComparison(c *report.Comparison, vary *regexp.Regexp) []report.Point {
-	r := rounds{}
+	var r report.Rounds
 	for _, m := range c.Measurements {
 		x, rest, ok := varied(m.Scenario, vary)
 		if !ok {
 			continue
 		}
-		r.add(report.Point{
+		r.Add(report.Point{
 			Sweep: vary.String(), X: x, Series: strings.TrimRight(m.Server+", "+rest, " ,"), Metric: m.Figure,
 			Date: c.Date.Format(time.DateOnly), Command: c.Command, Machine: c.Machine,
 		}, m.Value)
 	}
-	return r.points()
+	return r.Points()
 }
 
 // varied is the number in a scenario's name that the first group of vary finds, and the
@@ -115,40 +115,4 @@ func varied(scenario string, vary *regexp.Regexp) (x float64, rest string, ok bo
 	}
 	x, err := strconv.ParseFloat(strings.ReplaceAll(scenario[at[2]:at[3]], ",", ""), 64)
 	return x, strings.Trim(scenario[:at[0]]+scenario[at[1]:], " ,"), err == nil
-}
-
-// rounds collects values of the same point, in the order in which they came.
-type rounds struct {
-	order []key
-	of    map[key]*round
-}
-
-type key struct {
-	sweep, series, metric string
-	x                     float64
-}
-
-type round struct {
-	point  report.Point
-	values []float64
-}
-
-func (r *rounds) add(p report.Point, value float64) {
-	k := key{p.Sweep, p.Series, p.Metric, p.X}
-	if r.of == nil {
-		r.of = map[key]*round{}
-	}
-	if r.of[k] == nil {
-		r.of[k] = &round{point: p}
-		r.order = append(r.order, k)
-	}
-	r.of[k].values = append(r.of[k].values, value)
-}
-
-func (r *rounds) points() []report.Point {
-	var points []report.Point
-	for _, k := range r.order {
-		points = append(points, r.of[k].point.Of(r.of[k].values...))
-	}
-	return points
 }

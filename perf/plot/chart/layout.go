@@ -6,6 +6,8 @@ import (
 	"math"
 	"slices"
 	"strings"
+
+	"restante/perf/report"
 )
 
 // Text is set at one of two sizes, by how wide the picture is shown (chart.svg.tmpl):
@@ -154,7 +156,7 @@ func draw(class int, s Series, sx, sy scale, c Chart) line {
 			for _, end := range []float64{low, high} {
 				fmt.Fprintf(&bars, "M%s %sh8", coordinate(x-4), coordinate(end))
 			}
-			says += fmt.Sprintf(" (%s to %s)", number(p.Min), number(p.Max))
+			says += fmt.Sprintf(" (%s to %s)", report.Short(p.Min), report.Short(p.Max))
 		}
 		l.Points = append(l.Points, mark{shape(class, x, y), says})
 	}
@@ -231,7 +233,7 @@ func coordinate(v float64) string {
 
 // value is v with its unit.
 func (a Axis) value(v float64) string {
-	return strings.TrimSpace(number(v) + " " + a.Unit)
+	return strings.TrimSpace(report.Short(v) + " " + a.Unit)
 }
 
 // describe tells a reader who does not see the chart what is in it.
@@ -247,7 +249,7 @@ func describe(c Chart) string {
 			if i > 0 {
 				b.WriteString(",")
 			}
-			fmt.Fprintf(&b, " %s at %s", number(p.Y), c.X.place(p.X))
+			fmt.Fprintf(&b, " %s at %s", report.Short(p.Y), c.X.place(p.X))
 		}
 		b.WriteString(".")
 	}

@@ -3,8 +3,6 @@ package chart
 import (
 	"math"
 	"slices"
-	"strconv"
-	"strings"
 
 	"restante/perf/report"
 )
@@ -187,25 +185,13 @@ func (a Axis) ofSizes() bool { return a.Log && slices.Contains(sizes, a.Unit) }
 // number is v at a tick of the axis; a size has its unit with it.
 func (a Axis) number(v float64) string {
 	if !a.ofSizes() {
-		return number(v)
+		return report.Short(v)
 	}
 	for _, unit := range sizes[slices.Index(sizes, a.Unit):] {
 		if v < 1024 || unit == "TiB" {
-			return number(v) + " " + unit
+			return report.Short(v) + " " + unit
 		}
 		v /= 1024
 	}
-	return number(v)
-}
-
-// number is v with three digits that mean something, and no zeros behind them.
-func number(v float64) string {
-	if small := math.Abs(v) < 0.001; small && v != 0 {
-		return strconv.FormatFloat(v, 'g', 3, 64)
-	}
-	text := report.Number(v)
-	if strings.Contains(text, ".") {
-		text = strings.TrimRight(strings.TrimRight(text, "0"), ".")
-	}
-	return text
+	return report.Short(v)
 }

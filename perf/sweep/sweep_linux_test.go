@@ -1,0 +1,123 @@
+package sweep
+
+import (
+	"context"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"restante/perf/report"
+	"restante/perf/servertest"
+)
+
+// stage is a fake server, which uses the processor of the test; what it stores is said
+// to be a thousand octets a time.
+func stage(t *testing.T, f *servertest.Fake) *Stage {
+	octets := int64(0)
+	return &Stage{
+		SMTP: f.SMTP, POP3: f.POP3, Restante: []int{os.Getpid()}, Cassandra: []int{os.Getpid()},
+		Stored: func(context.Context) (int64, error) {
+			octets += 8000
+			return octets, nil
+		},
+		Pattern: "user%d@example.test", Password: servertest.Password, Users: 120, Sender: "a@b",
+		Rounds: 2, Seconds: 0.05,
+		Mark: report.Point{Machine: "this one", At: map[string]float64{Copies: 6}},
+		Say:  func(string, ...any) {},
+	}
+}
+
+// of are the points of a series and metric.
+func of(points []report.Point, series, metric string) []report.Point {
+	return slices.DeleteFunc(slices.Clone(points), func(p report.Point) bool { return p.Series != series || p.Metric != metric })
+}
+
+func TestSizesAreMeasuredFromDeliveryToRETR(t *testing.T) {
+	f := servertest.New(t)
+	points, err := stage(t, f).Sizes(t.Context(), 1, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ series, metric string }{
+		{Delivery, RestanteCPU}, {Delivery, CassandraCPU}, {Delivery, Stored}, {Delivery, P50}, {Delivery, P99}, {Delivery, Rate},
+		{Retrieve, RestanteCPU}, {Retrieve, CassandraCPU}, {Retrieve, P50},
+	} {
+		found := of(points, c.series, c.metric)
+		if len(found) != 2 {
+			t.Fatalf("%s, %s: %+v", c.series, c.metric, found)
+		}
+		for i, p := range found {
+			if p.X != []float64{1, 64}[i] || p.Unit != "KiB" || p.Rounds != 2 || p.At[Copies] != 6 || p.At[Recipients] != 1 || p.Machine != "this one" {
+				t.Errorf("%s, %s: %+v", c.series, c.metric, p)
+			}
+			if p.Value <= 0 && !strings.HasSuffix(c.metric, "CPU") { // of which a load this short may use no tick
+				t.Errorf("%s, %s is %v", c.series, c.metric, p.Value)
+			}
+		}
+	}
+	if n := f.Count("user0@example.test") + f.Count("user1@example.test"); n != 0 {
+		t.Errorf("%d mails are left", n)
+	}
+}
+
+func TestMailToManyIsMeasuredByItsRecipients(t *testing.T) {
+	f := servertest.New(t)
+	points, err := stage(t, f).Recipients(t.Context(), 1, 20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p50 := of(points, Delivery, P50)
+	if len(p50) != 2 || p50[1].Sweep != Recipients || p50[1].X != 20 || p50[1].At[Size] != 4 || p50[1].Rounds != 2 {
+		t.Errorf("%+v", p50)
+	}
+	if n := f.Count("user19@example.test"); n != 0 {
+		t.Errorf("%d mails are left", n)
+	}
+}
+
+func TestAMaildropGrowsBetweenItsLogins(t *testing.T) {
+	f := servertest.New(t)
+	points, err := stage(t, f).Maildrops(t.Context(), 100, 10) // in any order
+	if err != nil {
+		t.Fatal(err)
+	}
+	p50 := of(points, Login, P50)
+	if len(p50) != 2 || p50[0].X != 10 || p50[1].X != 100 || p50[1].Rounds != 2 || p50[1].Value <= 0 {
+		t.Errorf("%+v", p50)
+	}
+}
+
+func TestALoadWithErrorsIsNoPoint(t *testing.T) {
+	f := servertest.New(t)
+	f.Fate = func(n int) servertest.Fate {
+		if n%10 == 9 {
+			return servertest.Deferred
+		}
+		return servertest.Kept
+	}
+	points, err := stage(t, f).Sizes(t.Context(), 1)
+	if err == nil || len(of(points, Delivery, P50)) > 0 {
+		t.Errorf("%+v, %v", points, err)
+	}
+	lossy := servertest.New(t)
+	lossy.Fate = servertest.Always(servertest.Lost)
+	if points, err := stage(t, lossy).Maildrops(t.Context(), 10); err == nil {
+		t.Errorf("logins to what was lost: %+v", points)
+	}
+}
+
+func TestAStageThatCannotMeasureIsRefused(t *testing.T) {
+	f := servertest.New(t)
+	for name, break_ := range map[string]func(s *Stage){
+		"no rounds":     func(s *Stage) { s.Rounds = 0 },
+		"no time":       func(s *Stage) { s.Seconds = 0 },
+		"too few users": func(s *Stage) { s.Users = 10 },
+	} {
+		s := stage(t, f)
+		break_(s)
+		if points, err := s.Sizes(t.Context(), 1); err == nil {
+			t.Errorf("%s: %+v", name, points)
+		}
+	}
+}
