@@ -199,7 +199,7 @@ func TestAFullDiskRefusesSubmissionsAndHearsWhatBecameOfOthers(t *testing.T) {
 	if err := s.Journal().Append(t.Context(), seg, eventOf(seg, id, relay.Accepted)); !errors.Is(err, mailbox.ErrFull) {
 		t.Errorf("Append of Accepted = %v; want full", err)
 	}
-	for _, k := range []relay.Kind{relay.Attempt, relay.Deferred, relay.Moved, relay.Failed, relay.Cancelled, relay.Delivered} {
+	for _, k := range []relay.Kind{relay.Attempt, relay.Deferred, relay.Failed, relay.Cancelled, relay.Delivered} {
 		if err := s.Journal().Append(t.Context(), seg, eventOf(seg, id, k)); err != nil {
 			t.Errorf("Append of kind %d: %v", k, err)
 		}

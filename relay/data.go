@@ -27,11 +27,6 @@ type DeferredData struct {
 	Unreached int `json:",omitzero"`
 }
 
-// MovedData is the data of Moved.
-type MovedData struct {
-	To Segment
-}
-
 // FailedData is the data of Failed.
 type FailedData struct {
 	Service string `json:",omitzero"` // that was asked last; empty: none ever was
@@ -52,7 +47,7 @@ type DeliveredData struct {
 
 // Data is what events carry, each kind its own.
 type Data interface {
-	Submission | AttemptData | DeferredData | MovedData | FailedData | CancelledData | DeliveredData
+	Submission | AttemptData | DeferredData | FailedData | CancelledData | DeliveredData
 }
 
 // ErrDamaged is what Decode fails with where the data of an event cannot be read.

@@ -35,7 +35,6 @@ func comesBack[D relay.Data](t *testing.T, data D, stored string) {
 // The names of the fields and the numbers of the results are in stored journals.
 func TestWhatEventsSayIsStoredAsEver(t *testing.T) {
 	next := time.Date(2026, 11, 22, 12, 0, 0, 5e6, time.UTC)
-	lane, id := mailbox.MessageID{0x01}, mailbox.MessageID{0xff, 15: 0x02}
 	comesBack(t, relay.Submission{
 		Account: fred, From: fred,
 		Recipients: []mailbox.Address{{Local: "a b", Domain: "x.example"}, {Local: "пётр", Domain: "почта.рф"}},
@@ -55,8 +54,6 @@ func TestWhatEventsSayIsStoredAsEver(t *testing.T) {
 	comesBack(t, relay.DeferredData{Next: next, Service: "ses", Unreached: 2, Outcome: relay.Outcome{Result: relay.Transport}},
 		`{"Next":"2026-11-22T12:00:00.005Z","Service":"ses","Result":6,"Code":0,"Enhanced":"","Text":"",`+
 			`"Until":"0001-01-01T00:00:00Z","RemoteID":"","Unreached":2}`)
-	comesBack(t, relay.MovedData{To: relay.Segment{Lane: lane, ID: id}},
-		`{"To":{"Lane":[1,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0],"ID":[255,0,0,0,0,0,0,0,0,0,0,0,0,0,0,2]}}`)
 	comesBack(t, relay.FailedData{Outcome: relay.Outcome{Result: relay.BadMessage}, Expired: true},
 		`{"Result":2,"Code":0,"Enhanced":"","Text":"","Until":"0001-01-01T00:00:00Z","RemoteID":"","Expired":true}`)
 	comesBack(t, relay.CancelledData{By: "admin"}, `{"By":"admin"}`)

@@ -40,7 +40,6 @@ type EntryState struct {
 	Outcome Outcome
 	Next    time.Time // of Deferred: when the next attempt is due
 	Expired bool
-	To      Segment
 
 	// Of the last Deferred.
 	Warned    bool // the sender was told of the delay
@@ -50,7 +49,7 @@ type EntryState struct {
 // Fold tells from the events of a segment what became of each message. Their order
 // makes no difference, nor does one that comes twice, nor a split over several loads:
 //
-//	Delivered ≻ Cancelled ≻ Failed ≻ Moved ≻ Attempt or Deferred, the latest by Seq ≻ Accepted
+//	Delivered ≻ Cancelled ≻ Failed ≻ Attempt or Deferred, the latest by Seq ≻ Accepted
 //
 // Of an attempt and what came of it, both of one Seq, Deferred counts. An event other
 // than Accepted that is about the message itself counts for each recipient. Where the
@@ -136,7 +135,7 @@ func (s *track) with(other *track) *track {
 
 func (k Kind) known() bool {
 	switch k {
-	case Accepted, Attempt, Deferred, Moved, Failed, Cancelled, Delivered:
+	case Accepted, Attempt, Deferred, Failed, Cancelled, Delivered:
 		return true
 	}
 	return false
@@ -212,10 +211,6 @@ func (s *track) state() (EntryState, error) {
 		var d AttemptData
 		d, err = Decode[AttemptData](s.decides)
 		f.Service = d.Service
-	case Moved:
-		var d MovedData
-		d, err = Decode[MovedData](s.decides)
-		f.To = d.To
 	case Failed:
 		var d FailedData
 		d, err = Decode[FailedData](s.decides)

@@ -96,8 +96,6 @@ func TestTheEventsOfAnEntrySayWhereItStands(t *testing.T) {
 	h := newHistory(t)
 	failed := h.event(relay.Failed, 0, 3, encoded(t, relay.FailedData{Service: "said no", Outcome: relay.Outcome{Result: relay.BadRecipient, Code: 550}, Expired: true}))
 	cancelled := h.event(relay.Cancelled, 0, 0, encoded(t, relay.CancelledData{By: "the operator"}))
-	to := relay.Segment{Lane: mailbox.MessageID{1}, ID: mailbox.MessageID{2}}
-	moved := h.event(relay.Moved, 0, 0, encoded(t, relay.MovedData{To: to}))
 	temporary := relay.Outcome{Result: relay.Temporary, Code: 451}
 	for name, c := range map[string]struct {
 		events []relay.Event
@@ -120,15 +118,12 @@ func TestTheEventsOfAnEntrySayWhereItStands(t *testing.T) {
 			relay.EntryState{Kind: relay.Delivered, At: at(1), Seq: 2, Service: "took", Outcome: relay.Outcome{Code: 250, RemoteID: "x1"}}},
 		"failed": {[]relay.Event{h.attempt(0, 3), failed},
 			relay.EntryState{Kind: relay.Failed, At: at(3), Seq: 3, Service: "said no", Outcome: relay.Outcome{Result: relay.BadRecipient, Code: 550}, Expired: true}},
-		"moved": {[]relay.Event{moved}, relay.EntryState{Kind: relay.Moved, At: at(0), To: to}},
-		"delivered is more than cancelled, failed and moved": {[]relay.Event{cancelled, failed, moved, h.delivered(0, 1)},
+		"delivered is more than cancelled and failed": {[]relay.Event{cancelled, failed, h.delivered(0, 1)},
 			relay.EntryState{Kind: relay.Delivered, At: at(1), Seq: 3, Service: "took", Outcome: relay.Outcome{Code: 250, RemoteID: "x1"}}},
-		"cancelled is more than failed and moved": {[]relay.Event{cancelled, failed, moved},
+		"cancelled is more than failed": {[]relay.Event{cancelled, failed},
 			relay.EntryState{Kind: relay.Cancelled, At: at(0), Seq: 3}},
-		"failed is more than moved": {[]relay.Event{failed, moved},
-			relay.EntryState{Kind: relay.Failed, At: at(3), Seq: 3, Service: "said no", Outcome: relay.Outcome{Result: relay.BadRecipient, Code: 550}, Expired: true}},
-		"moved is more than a later attempt": {[]relay.Event{moved, h.attempt(0, 9)},
-			relay.EntryState{Kind: relay.Moved, At: at(0), Seq: 9, To: to}},
+		"failed is more than a later attempt": {[]relay.Event{failed, h.attempt(0, 9)},
+			relay.EntryState{Kind: relay.Failed, At: at(3), Seq: 9, Service: "said no", Outcome: relay.Outcome{Result: relay.BadRecipient, Code: 550}, Expired: true}},
 		"cancelled as a whole": {[]relay.Event{h.attempt(0, 1), h.event(relay.Cancelled, relay.Whole, 0, cancelled.Data)},
 			relay.EntryState{Kind: relay.Cancelled, At: at(0), Seq: 1}},
 		"cancelled as a whole when it was delivered": {[]relay.Event{h.delivered(0, 1), h.event(relay.Cancelled, relay.Whole, 0, cancelled.Data)},

@@ -644,29 +644,6 @@ func TestASegmentIsClosedWhenNothingIsLeftInIt(t *testing.T) {
 	})
 }
 
-func TestTheContentOfWhatMovedIsKept(t *testing.T) {
-	bubble(t, func(t *testing.T, r *rig) {
-		id := r.submit("barney")
-		r.end()
-		s := r.segments()[0]
-		data, err := relay.Encode(relay.MovedData{To: relay.Segment{Lane: s.Lane, ID: r.options.IDs.Next()}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		moved := relay.Event{Entry: relay.EntryID{Message: id}, Kind: relay.Moved, Writer: s.Lane, At: time.Now(), Data: data}
-		if err := r.journal.Append(t.Context(), s, moved); err != nil {
-			t.Fatal(err)
-		}
-		r.restart()
-		if left, _ := r.Left(s); left != 0 {
-			t.Errorf("%d left", left)
-		}
-		if r.gone(id) {
-			t.Error("the content was released")
-		}
-	})
-}
-
 func TestAContentThatCannotBeReadIsNoAttempt(t *testing.T) {
 	broken := &brokenContents{}
 	bubble(t, func(t *testing.T, r *rig) {

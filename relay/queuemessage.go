@@ -1,7 +1,6 @@
 package relay
 
 import (
-	"slices"
 	"time"
 
 	"restante/mailbox"
@@ -91,11 +90,6 @@ func (m *message) left() int {
 		}
 	}
 	return n
-}
-
-// moved reports whether something goes on in another segment, for which the content stays.
-func (m *message) moved() bool {
-	return slices.ContainsFunc(m.entries, func(e entry) bool { return e.kind == Moved })
 }
 
 // due is the first entry that is due, or nil.

@@ -66,9 +66,6 @@ const (
 	Attempt Kind = 2
 	// Deferred: the attempt of the same Seq came to nothing, and when the next is due.
 	Deferred Kind = 3
-	// Moved: the entry goes on under another segment. The queue reads it and does not
-	// write it: a message that is in two segments has two owners when their process dies.
-	Moved Kind = 6
 	// Failed: given up; the sender was told before.
 	Failed Kind = 7
 	// Cancelled: given up by the operator.
@@ -78,7 +75,7 @@ const (
 )
 
 // Terminal reports whether nothing is left to do for an entry after such an event.
-func (k Kind) Terminal() bool { return k >= Moved }
+func (k Kind) Terminal() bool { return k >= Failed }
 
 // An Event is a fact about an entry. Entry, Kind, Seq and Writer name it: the same
 // event appended again changes nothing.
@@ -240,7 +237,8 @@ type Provider interface {
 	// Limits are what the next hop is known to take.
 	Limits() Limits
 
-	// Close gives up connections that are kept. Sends that run end with Transport.
+	// Close gives up connections that are kept. Sends that run end: with Transport, or with
+	// Ambiguous where the content was complete.
 	Close() error
 }
 

@@ -137,7 +137,7 @@ func (r *rig) segments() (all []relay.Segment) {
 func (r *rig) events(id mailbox.MessageID) string {
 	r.t.Helper()
 	letters := map[relay.Kind]string{
-		relay.Accepted: "accepted", relay.Attempt: "attempt", relay.Deferred: "deferred", relay.Moved: "moved",
+		relay.Accepted: "accepted", relay.Attempt: "attempt", relay.Deferred: "deferred",
 		relay.Failed: "failed", relay.Cancelled: "cancelled", relay.Delivered: "delivered",
 	}
 	var said []string

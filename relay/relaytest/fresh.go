@@ -41,7 +41,7 @@ func newEvents(n int) []relay.Event {
 	return events
 }
 
-var kinds = []relay.Kind{relay.Accepted, relay.Attempt, relay.Deferred, relay.Moved, relay.Failed, relay.Cancelled, relay.Delivered}
+var kinds = []relay.Kind{relay.Accepted, relay.Attempt, relay.Deferred, relay.Failed, relay.Cancelled, relay.Delivered}
 
 // octets are n octets of which every run differs from every other.
 func octets(n int, seed uint64) []byte {

@@ -83,7 +83,7 @@ func TestAFaultBecomesOfTheCallsOfAPlan(t *testing.T) {
 
 func TestALoadMayFailHalfWay(t *testing.T) {
 	m, s := relaytest.NewMemory(), newSegment()
-	err := errors.Join(m.Open(t.Context(), s), m.Append(t.Context(), s, anEvent(relay.Accepted), anEvent(relay.Attempt), anEvent(relay.Delivered), anEvent(relay.Moved)))
+	err := errors.Join(m.Open(t.Context(), s), m.Append(t.Context(), s, anEvent(relay.Accepted), anEvent(relay.Attempt), anEvent(relay.Delivered), anEvent(relay.Failed)))
 	if err != nil {
 		t.Fatal(err)
 	}
