@@ -3,7 +3,7 @@
 //
 //	go run ./perf/plot sweep.json --list
 //	go run ./perf/plot sweep.json --x delay --y p50 --out delay.svg --title 'Delay does not show'
-//	go run ./perf/plot 2026-01-02-mine.json --x '(?P<connections>\d+) connections?' --y 'p50 ms'
+//	go run ./perf/plot 2026-01-02-mine.json --x '(?P<connections>\d+) connections?' --y p50
 package main
 
 import (

@@ -68,22 +68,19 @@ func ofResults(results []scenario.Result) []report.Point {
 	var r report.Rounds
 	for _, one := range results {
 		series := strings.TrimSpace(one.Server + " " + one.Scenario)
-		add := func(metric, unit string, value float64) {
-			r.Add(report.Point{Sweep: "connections", X: float64(one.Connections), Series: series, Metric: metric, UnitY: unit}, value)
-		}
-		for _, f := range []struct {
-			metric, unit string
-			value        float64
-		}{
-			{"rate", "/s", one.Rate},
-			{"p50", "ms", one.P50}, {"p95", "ms", one.P95}, {"p99", "ms", one.P99}, {"max", "ms", one.Max},
-			{"server CPU", "ms", one.ServerCPU}, {"tool CPU", "ms", one.ToolCPU},
-			{"peak RSS", "MiB", one.PeakRSS}, {"PSS", "MiB", one.PSS},
-		} {
-			add(f.metric, f.unit, f.value)
-		}
+		p := report.Point{Sweep: "connections", X: float64(one.Connections), Series: series}
+		add := func(figure string, value float64) { r.Add(p.Measured(figure), value) }
+		add("operations/s", one.Rate)
+		add("p50 ms", one.P50)
+		add("p95 ms", one.P95)
+		add("p99 ms", one.P99)
+		add("max ms", one.Max)
+		add("server CPU ms", one.ServerCPU)
+		add("tool CPU ms", one.ToolCPU)
+		add("peak RSS MiB", one.PeakRSS)
+		add("PSS MiB", one.PSS)
 		for _, name := range slices.Sorted(maps.Keys(one.Figures)) {
-			add(name, "", one.Figures[name])
+			add(name, one.Figures[name])
 		}
 	}
 	return r.Points()
@@ -99,9 +96,9 @@ func ofComparison(c *report.Comparison, vary *regexp.Regexp) []report.Point {
 			continue
 		}
 		r.Add(report.Point{
-			Sweep: vary.String(), X: x, Series: strings.TrimRight(m.Server+", "+rest, " ,"), Metric: m.Figure,
+			Sweep: vary.String(), X: x, Series: strings.TrimRight(m.Server+", "+rest, " ,"),
 			Date: c.Date.Format(time.DateOnly), Command: c.Command, Machine: c.Machine,
-		}, m.Value)
+		}.Measured(m.Figure), m.Value)
 	}
 	return r.Points()
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 )
 
 // A Point is one figure at one value of what a sweep varies, as a line of JSON that
@@ -40,6 +41,16 @@ func (p Point) Of(rounds ...float64) Point {
 	p.Rounds = len(rounds)
 	if len(rounds) > 0 {
 		p.Value, p.Min, p.Max = Median(rounds), slices.Min(rounds), slices.Max(rounds)
+	}
+	return p
+}
+
+// Measured is the point with a figure that a comparison or a result has, as its metric
+// and, where the name ends with one, its unit: "p50 ms" is p50 in ms.
+func (p Point) Measured(figure string) Point {
+	p.Metric, p.UnitY = figure, ""
+	if at := strings.LastIndexByte(figure, ' '); at > 0 && slices.Contains([]string{"s", "ms", "octets", "KiB", "MiB", "mails/s"}, figure[at+1:]) {
+		p.Metric, p.UnitY = figure[:at], figure[at+1:]
 	}
 	return p
 }

@@ -50,3 +50,20 @@ func TestAConditionIsVariedOrTheSame(t *testing.T) {
 		t.Errorf("what nobody told is %v", got)
 	}
 }
+
+func TestAFigureIsAMetricAndItsUnit(t *testing.T) {
+	for figure, want := range map[string][2]string{
+		"p50 ms":                  {"p50", "ms"},
+		"login + STAT p99 ms":     {"login + STAT p99", "ms"},
+		"messages/s":              {"messages/s", ""},
+		"server CPU ms in all":    {"server CPU ms in all", ""},
+		"ms":                      {"ms", ""},
+		"RSS MiB":                 {"RSS", "MiB"},
+		"statements an operation": {"statements an operation", ""},
+	} {
+		p := Point{Metric: "before", UnitY: "before"}.Measured(figure)
+		if got := [2]string{p.Metric, p.UnitY}; got != want {
+			t.Errorf("%q is %q, not %q", figure, got, want)
+		}
+	}
+}

@@ -1,5 +1,7 @@
 package report
 
+import "fmt"
+
 // Rounds makes points of single values: those of the same point are its rounds. The
 // zero value is empty and ready.
 type Rounds struct {
@@ -10,6 +12,7 @@ type Rounds struct {
 type pointKey struct {
 	sweep, series, metric string
 	x                     float64
+	at                    string // all conditions
 }
 
 type rounds struct {
@@ -19,7 +22,7 @@ type rounds struct {
 
 // Add is one more round of a point.
 func (r *Rounds) Add(p Point, value float64) {
-	k := pointKey{p.Sweep, p.Series, p.Metric, p.X}
+	k := pointKey{p.Sweep, p.Series, p.Metric, p.X, fmt.Sprint(p.At)}
 	if r.of == nil {
 		r.of = map[pointKey]*rounds{}
 	}
