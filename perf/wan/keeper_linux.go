@@ -235,6 +235,9 @@ func (p *Plan) remove() error {
 	return nil
 }
 
+// clean removes what the process of a network has left that was killed.
+func clean(pid int) error { return (&Plan{pid: pid, prefix: networks()[0]}).remove() }
+
 // sweep removes the networks of processes that are gone.
 func sweep() error {
 	found, err := filepath.Glob("/run/netns/" + namespacePrefix + "*")
@@ -250,7 +253,7 @@ func sweep() error {
 		if err != nil || !errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) {
 			continue
 		}
-		if err := (&Plan{pid: pid, prefix: networks()[0]}).remove(); err != nil {
+		if err := clean(pid); err != nil {
 			return err
 		}
 	}

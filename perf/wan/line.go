@@ -108,8 +108,8 @@ func (l *line) next() (data []byte, due time.Duration, ok bool) {
 }
 
 // took removes the packet that comes out first, which was carried or not.
-func (l *line) took(carried bool) {
-	size := l.packets[l.first].size
+func (l *line) took(now time.Duration, carried bool) {
+	size, late := l.packets[l.first].size, now-l.packets[l.first].due
 	l.first = (l.first + 1) % len(l.packets)
 	l.count--
 	if !carried {
@@ -118,6 +118,8 @@ func (l *line) took(carried bool) {
 	}
 	l.traffic.Packets++
 	l.traffic.Octets += int64(octets(size))
+	l.traffic.Late += late
+	l.traffic.Latest = max(l.traffic.Latest, late)
 }
 
 func (l *line) drop(size int) {

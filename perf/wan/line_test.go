@@ -29,7 +29,7 @@ func arrivals(l *line, until time.Duration) (numbers []int, at []time.Duration) 
 			return numbers, at
 		}
 		numbers, at = append(numbers, int(binary.BigEndian.Uint32(data))), append(at, due)
-		l.took(true)
+		l.took(due, true)
 	}
 }
 
@@ -90,6 +90,17 @@ func TestPacketsWaitForASlowLineAndAreDroppedWhereTheQueueIsFull(t *testing.T) {
 	}
 	if give(l, time.Second, 0, 1000+virtioHeader); l.count != 1 {
 		t.Error("a packet that comes when the queue is empty is dropped")
+	}
+}
+
+func TestALineTellsHowLatePacketsAre(t *testing.T) {
+	l := newLine(Settings{Delay: 10 * ms})
+	for i, late := range []time.Duration{0, 3 * ms, ms} {
+		give(l, 0, i, 100)
+		l.took(10*ms+late, true)
+	}
+	if l.traffic.Late != 4*ms || l.traffic.Latest != 3*ms {
+		t.Errorf("traffic is %+v", l.traffic)
 	}
 }
 

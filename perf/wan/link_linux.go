@@ -155,7 +155,8 @@ func (l *line) fill(fd int, start time.Time, scratch []byte) error {
 func (l *line) drain(fd int, start time.Time) (due time.Duration, more bool) {
 	for {
 		data, due, ok := l.next()
-		if !ok || due > time.Since(start) {
+		now := time.Since(start)
+		if !ok || due > now {
 			return due, ok
 		}
 		carried := !l.cut
@@ -163,6 +164,6 @@ func (l *line) drain(fd int, start time.Time) (due time.Duration, more bool) {
 			_, err := unix.Write(fd, data)
 			carried = err == nil
 		}
-		l.took(carried)
+		l.took(now, carried)
 	}
 }

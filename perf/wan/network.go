@@ -208,7 +208,8 @@ func (n *Network) read(ctx context.Context, timeout time.Duration) (answer, erro
 	}
 }
 
-// Close removes the network. What runs in it should have ended.
+// Close removes the network, also after its process was killed. What runs in it should have
+// ended.
 func (n *Network) Close() error {
 	_ = n.in.Close()
 	kill := time.AfterFunc(stopTimeout, func() { _ = n.cmd.Process.Kill() })
@@ -216,7 +217,7 @@ func (n *Network) Close() error {
 	<-n.exited
 	var err error
 	if n.how != nil {
-		err = fmt.Errorf("remove the network: %w; it said: %s", n.how, n.tail())
+		err = errors.Join(fmt.Errorf("remove the network: %w; it said: %s", n.how, n.tail()), clean(n.PID()))
 	}
 	return errors.Join(err, n.out.Close(), n.said.Close())
 }

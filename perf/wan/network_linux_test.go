@@ -158,6 +158,7 @@ func TestALinkThatIsCutCarriesNothingUntilItIsMended(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Logf("%+v", traffic)
 	for way, each := range traffic {
 		if each.Packets == 0 || each.Octets == 0 || each.DroppedPackets == 0 {
 			t.Errorf("way %d: %+v", way, each)
@@ -311,6 +312,32 @@ func TestANetworkGoesWithAToolThatIsKilled(t *testing.T) {
 		_, err := os.Stat(dir)
 		return left(t, plan) == "" && errors.Is(err, os.ErrNotExist)
 	})
+}
+
+func TestANetworkWhoseLinkIsKilledTellsThatAndIsRemoved(t *testing.T) {
+	_ = network(t, Settings{})
+	n, err := Start(t.Context(), Settings{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	plan := Plan{pid: n.PID()}
+	if err := n.cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-n.Exited():
+	case <-time.After(10 * time.Second):
+		t.Error("nobody is told")
+	}
+	if err := n.Cut(t.Context()); err == nil {
+		t.Error("a link that is gone was cut")
+	}
+	if err := n.Close(); err == nil {
+		t.Error("it was closed as if nothing had happened")
+	}
+	if what := left(t, plan); what != "" {
+		t.Errorf("%s is left", what)
+	}
 }
 
 func TestWhatAKilledLinkLeavesIsRemovedByTheNext(t *testing.T) {

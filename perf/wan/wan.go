@@ -78,6 +78,9 @@ const Datacenters = 2
 type Traffic struct {
 	Packets, Octets               int64
 	DroppedPackets, DroppedOctets int64
+	// Late is by how much packets came out after their time, all of them together and the
+	// latest: on a machine that is busy the link has to wait for a processor.
+	Late, Latest time.Duration
 }
 
 // Addresses of a data centre, by their last octet.
