@@ -14,13 +14,14 @@ import (
 )
 
 // A Server of a data centre can be ended and started again: it has the same addresses and
-// the same directory then.
+// the same directory then. All of it but Target is for one goroutine at a time.
 type Server struct {
 	*peer.Server        // that runs, or ran last
 	Name         string // dc1-a
 	Datacenter   string // dc1
 
 	settings peer.Settings
+	target   scenario.Target
 	running  bool
 }
 
@@ -42,6 +43,7 @@ func (r *Rig) ServeIn(ctx context.Context, datacenter, k, users int, flags ...st
 	if err := s.Start(ctx); err != nil {
 		return nil, err
 	}
+	s.target = scenario.Target{Name: name, Datacenter: s.Datacenter, SMTP: s.SMTP, POP3: s.POP3}
 	r.servers = append(r.servers, s)
 	return s, nil
 }
@@ -99,9 +101,7 @@ func (s *Server) Kill() error {
 }
 
 // Target is the server as its clients see it.
-func (s *Server) Target() scenario.Target {
-	return scenario.Target{Name: s.Name, Datacenter: s.Datacenter, SMTP: s.SMTP, POP3: s.POP3}
-}
+func (s *Server) Target() scenario.Target { return s.target }
 
 // readyTimeout is how long a server may take to say whether it is ready.
 const readyTimeout = 5 * time.Second
