@@ -126,7 +126,11 @@ var errLink = errors.New("the link has ended by itself")
 // set starts Cassandra.
 func (s *stage) set(ctx context.Context, b rig.Binaries) (err error) {
 	s.say("starting Cassandra, %s", s.Layout)
-	s.rig, err = rig.StartIn(ctx, s.network, b, s.dir, s.Layout, "-jmx")
+	flags := []string{"-jmx"}
+	if s.Keep {
+		flags = append(flags, "-keep")
+	}
+	s.rig, err = rig.StartIn(ctx, s.network, b, s.dir, s.Layout, flags...)
 	if err != nil {
 		return err
 	}
@@ -181,6 +185,11 @@ func (s *stage) ailing(ctx context.Context) error {
 			return err
 		}
 	}
+	return s.divided(ctx)
+}
+
+// divided is which node does not see all others.
+func (s *stage) divided(ctx context.Context) error {
 	for _, n := range s.rig.Nodes {
 		status, err := s.rig.Nodetool(ctx, n.Name, "status")
 		if err != nil {

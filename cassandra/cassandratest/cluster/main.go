@@ -59,6 +59,7 @@ type options struct {
 	layout  keeper.Layout
 	java    string
 	control bool
+	keep    bool
 	command []string
 }
 
@@ -69,6 +70,7 @@ func parse(args []string) (options, error) {
 	f.IntVar(&o.layout.Nodes, "nodes", 1, "nodes of each data centre")
 	f.StringVar(&o.java, "java", "-XX:TieredStopAtLevel=4", "options for the Java processes, which come after their own")
 	f.BoolVar(&o.layout.JMX, "jmx", false, "let nodetool in, and whoever may open a port of this machine")
+	f.BoolVar(&o.keep, "keep", false, "keep the logs of the nodes")
 	f.StringVar(&o.layout.Network, "network", "", "what begins the addresses of nodes that have these for themselves, such as 10.77")
 	f.Func("enter", "data centre and what begins the commands that run there, such as 'dc1=nsenter --net=/run/netns/one'; may be repeated", func(text string) error {
 		dc, command, ok := strings.Cut(text, "=")
@@ -120,6 +122,11 @@ func run(args []string, in io.Reader, out io.Writer) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, lease.Close()) }()
+	if o.keep {
+		if _, err := lease.KeepLogs(); err != nil {
+			return err
+		}
+	}
 	if err := awaitWhole(lease.Cluster, signals); err != nil {
 		return err
 	}
