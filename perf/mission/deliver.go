@@ -125,21 +125,23 @@ func (s *sending) do(ctx context.Context, connection, seq int) (int64, error) {
 		s.ledger.sent(m, acknowledged)
 		return int64(len(m.Wire)), nil
 	}
+	s.ledger.sent(m, fate(err, reached))
 	var said *wire.ReplyError
-	if errors.As(err, &said) {
-		s.ledger.sent(m, refused)
-	} else {
+	if !errors.As(err, &said) {
 		_ = c.smtp.Close()
 		c.smtp = nil
-		s.ledger.sent(m, fate(reached))
 	}
 	return 0, fmt.Errorf("deliver to %s: %w", c.target.Name, s.failed(err))
 }
 
-// fate is that of a mail whose connection ended after it had come so far.
-func fate(reached int) state {
-	if reached < int(wire.Data) {
+// fate is that of a mail that failed after it had come so far.
+func fate(err error, reached int) state {
+	var said *wire.ReplyError
+	switch {
+	case reached < int(wire.Data):
 		return refused // the server has seen no content
+	case errors.As(err, &said) && said.Reply[0] == '5':
+		return refused
 	}
 	return unknown
 }

@@ -24,6 +24,7 @@ type Search struct {
 	Precision float64       // of the rate, 0.05 for 5 %
 	Rest      time.Duration // pause between steps, at least
 	Restful   time.Duration // and at most, while the server is still busy
+	Behind    []int         // processes that must be idle then too, such as a database
 }
 
 // A Point is one rate that was tried.
@@ -143,9 +144,10 @@ func (s Search) rest(ctx context.Context) error {
 	if !scenario.Pause(ctx, s.Rest) {
 		return ctx.Err()
 	}
+	pids := slices.Concat(s.PIDs, s.Behind)
 	last := time.Duration(-1)
-	for deadline := time.Now().Add(s.Restful - s.Rest); len(s.PIDs) > 0 && time.Now().Before(deadline); {
-		u, err := proc.System{}.Tree(s.PIDs...)
+	for deadline := time.Now().Add(s.Restful - s.Rest); len(pids) > 0 && time.Now().Before(deadline); {
+		u, err := proc.System{}.Tree(pids...)
 		if err != nil {
 			return fmt.Errorf("wait until the server is idle: %w", err)
 		}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"strings"
 	"time"
 
 	"restante/perf/report"
@@ -90,6 +92,9 @@ func (o *LagOutcome) Err() error {
 func (o *LagOutcome) Measurements(server string, round int) []report.Measurement {
 	t := table{server: server, round: round}
 	t.latency(o.Listed)
-	t.phase(o.Result)
+	r := o.Result
+	r.Figures = maps.Clone(r.Figures)
+	maps.DeleteFunc(r.Figures, func(name string, _ float64) bool { return strings.HasPrefix(name, "listed ") })
+	t.phase(r)
 	return t.rows
 }

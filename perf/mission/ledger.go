@@ -73,8 +73,10 @@ type state uint8
 
 const (
 	unsent  state = iota
-	refused       // must not be there, but a server may have kept it before it failed
-	unknown       // it was on its way when the connection ended
+	refused       // must not be there
+	// May be there: it was on its way when the connection ended, or the server said 4xx
+	// behind its last octet, as one must that does not know itself.
+	unknown
 	acknowledged
 )
 

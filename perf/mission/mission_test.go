@@ -2,6 +2,7 @@ package mission
 
 import (
 	"context"
+	"io"
 	"strings"
 	"testing"
 	"time"
@@ -218,6 +219,22 @@ func TestWhatIsNotTakenIsCountedByItsReasonAndNotMissed(t *testing.T) {
 				t.Error(err)
 			}
 		})
+	}
+}
+
+func TestWhatBecomesOfAMailThatFailed(t *testing.T) {
+	later, never, gone := &wire.ReplyError{Reply: "451 later"}, &wire.ReplyError{Reply: "554 never"}, io.EOF
+	for _, c := range []struct {
+		err     error
+		reached int
+		want    state
+	}{
+		{later, -1, refused}, {never, int(wire.Envelope), refused}, {gone, int(wire.Envelope), refused},
+		{later, int(wire.Data), unknown}, {never, int(wire.Data), refused}, {gone, int(wire.Data), unknown},
+	} {
+		if got := fate(c.err, c.reached); got != c.want {
+			t.Errorf("%v after step %d: %v, not %v", c.err, c.reached, got, c.want)
+		}
 	}
 }
 

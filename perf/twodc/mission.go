@@ -147,7 +147,7 @@ func (r *rate) Run(ctx context.Context, s *settings, out io.Writer) error {
 		if err := st.warm(ctx, warm); err != nil {
 			return new(mission.Curve), err
 		}
-		search.Say = st.say
+		search.Say, search.Behind = st.say, []int{st.cassandraPID()}
 		return search.Run(ctx)
 	})
 	for _, record := range records {
