@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"slices"
 	"strings"
@@ -83,8 +84,11 @@ func (f fitted) sum() string {
 }
 
 func (c checked) String() string {
-	if c.name == "" {
-		return "–"
+	switch {
+	case math.IsInf(c.deviation, 0):
+		return "nothing checks it"
+	case c.name == "":
+		return "–" // all are met
 	}
 	return fmt.Sprintf("%+.0f %% (%s)", 100*c.deviation, c.name)
 }

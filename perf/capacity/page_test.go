@@ -204,7 +204,8 @@ func TestThePageSaysWhatToDoubt(t *testing.T) {
 		"delivery, Restante CPU was not measured and is not in these sizes.",
 		"delivery, stored for each copy was measured for a size of 1 to 25,600, and is used for 50,000.",
 		"delivery, Cassandra CPU for each copy was measured with 6 copies, and is used for 2.",
-		"**login, Restante CPU is from a bad fit**",
+		"**login, Restante CPU is from a bad fit** (-49 % (messages 1,000))",
+		"**login, Cassandra CPU is from a bad fit** (nothing checks it)",
 	} {
 		if !strings.Contains(doubts, want) {
 			t.Errorf("no %q in\n%s", want, doubts)

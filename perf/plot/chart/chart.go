@@ -49,6 +49,10 @@ type Series struct {
 // alone, have all three the same.
 type Point struct{ X, Y, Min, Max float64 }
 
+// largest is far beyond all that is drawn, and so close to zero its inverse: nearer to
+// the ends of what a float holds, steps between ticks are none.
+const largest = 1e99
+
 // maxSeries is how many lines differ by marker, dashes and colour at once.
 const maxSeries = 6
 
@@ -73,8 +77,8 @@ func (c Chart) check() error {
 
 func (p Point) check(logX, logY bool) error {
 	for _, v := range []float64{p.X, p.Y, p.Min, p.Max} {
-		if math.IsNaN(v) || math.IsInf(v, 0) {
-			return errors.New("not a number")
+		if abs := math.Abs(v); math.IsNaN(v) || abs > largest || abs > 0 && abs < 1/largest {
+			return errors.New("not a number that one measures")
 		}
 	}
 	switch {

@@ -104,6 +104,8 @@ func TestWhatCannotBeDrawnIsRefused(t *testing.T) {
 		"zero on a logarithmic axis":  func(c *Chart) { c.Series[0].Points[0].X = 0 },
 		"an error bar down to zero":   func(c *Chart) { c.Series[0].Points[0].Min = 0 },
 		"a median outside its rounds": func(c *Chart) { c.Series[0].Points[0].Max = .1 },
+		"a number without an end":     func(c *Chart) { c.Series[0].Points[0].X = math.Inf(1) },
+		"next to nothing":             func(c *Chart) { c.Series[0].Points[0].X = 5e-324 },
 		"no number":                   func(c *Chart) { c.Series[0].Points[0].Y = math.NaN() },
 	} {
 		c := lengths()
