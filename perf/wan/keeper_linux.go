@@ -32,9 +32,6 @@ func init() {
 // Permitted says why this process may not make a network, if so.
 func Permitted() error {
 	var missing []string
-	if os.Geteuid() != 0 {
-		missing = append(missing, "root")
-	}
 	for _, tool := range []struct{ name, pkg string }{{"ip", "iproute2"}, {"nft", "nftables"}, {"nsenter", "util-linux"}} {
 		if _, err := exec.LookPath(tool.name); err != nil {
 			missing = append(missing, fmt.Sprintf("%s (Debian: %s)", tool.name, tool.pkg))
@@ -45,6 +42,12 @@ func Permitted() error {
 	}
 	if len(missing) > 0 {
 		return fmt.Errorf("%w: there is no %s", ErrNotPermitted, strings.Join(missing, ", and no "))
+	}
+	// Root of a container may or may not.
+	probe := exec.Command("ip", "-Version")
+	probe.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWNS}
+	if err := probe.Run(); err != nil {
+		return fmt.Errorf("%w: make a network namespace: %w", ErrNotPermitted, err)
 	}
 	return nil
 }
