@@ -1,6 +1,7 @@
 package main
 
 import (
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -155,6 +156,25 @@ func TestASizeIsWhatOneComesToByHand(t *testing.T) {
 	}
 	if n.because != "disk" {
 		t.Errorf("Cassandra has its nodes for %s", n.because)
+	}
+}
+
+func TestEveryDataCentreHasRoomForAllClients(t *testing.T) {
+	m, a := fitOf(t, sweeps()), usual(t).assumptions
+	a.Mails, a.Size, a.Retention, a.Logins, a.Fetched, a.Peak = 8.64, 100, 10, 864, 1, 1
+	a.Cores, a.Utilization, a.Disk = 2, 0.5, 1e6
+	n := a.size(m, 1e6)
+	// 100 mails/s and RETR, 10,000 logins/s in maildrops of 86 messages. On Cassandra that is
+	// 1.5 cores of writing, half of it in each data centre, and 0.07 + 10.864 of reading.
+	if math.Abs(n.cassandra-12.434) > 0.01 || n.cassandraNodes != 12+1 || n.because != "CPU" {
+		t.Errorf("Cassandra: %v cores, %v nodes for %s", n.cassandra, n.cassandraNodes, n.because)
+	}
+	if math.Abs(n.restante-5.587) > 0.01 || n.restanteNodes != 6+1 {
+		t.Errorf("Restante: %v cores, %v nodes", n.restante, n.restanteNodes)
+	}
+	a.Cores = 1000
+	if n := a.size(m, 1e6); n.cassandraNodes != 3 || n.because != "copies" {
+		t.Errorf("with large nodes: %v for %s", n.cassandraNodes, n.because)
 	}
 }
 
