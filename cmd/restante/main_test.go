@@ -28,7 +28,7 @@ func (t tests) Run() int { return cassandratest.Run(t.M) }
 
 // TestStories plays testdata/*.txt. Each has ports of its own in its environment,
 // and the commands wait-port HOST:PORT, wait-output PATTERN PROGRAM ARGUMENT...,
-// entry-of RECIPIENT and readme HEADING FILE.
+// entry-of RECIPIENT and readme HEADING FILE...
 func TestStories(t *testing.T) {
 	testscript.Run(t, stories("testdata", nil))
 }
@@ -137,12 +137,13 @@ func entryOf(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Fatalf("no entry for %s in\n%s", args[0], ts.ReadFile("stdout"))
 }
 
-// readme writes the commands of the README's code block under a heading to a
-// shell script, for exec: what the README shows is what is tested, but for the
-// ports.
+// readme writes the commands of the README's code blocks under a heading to shell
+// scripts, for exec, a script for each block: what the README shows is what is tested,
+// but for the ports. A script that leaves something in the background waits, and
+// takes it along on SIGINT.
 func readme(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) != 2 {
-		ts.Fatalf("usage: readme HEADING FILE")
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: readme HEADING FILE...")
 	}
 	text, err := os.ReadFile(filepath.Join(root, "README.md"))
 	ts.Check(err)
@@ -151,18 +152,27 @@ func readme(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("README.md has no heading %q", args[0])
 	}
 	section, _, _ = strings.Cut(section, "\n## ")
-	_, block, ok := strings.Cut(section, "```sh\n")
-	block, _, closed := strings.Cut(block, "```")
-	if !ok || !closed {
-		ts.Fatalf("no ```sh block under %q", args[0])
-	}
-	block = strings.NewReplacer(
+	ports := strings.NewReplacer(
 		"go run ./cmd/restante", "restante",
 		"127.0.0.1:2525", ts.Getenv("RESTANTE_SMTP"),
+		"127.0.0.1:2587", ts.Getenv("RESTANTE_SUBMISSION"),
 		"127.0.0.1:2110", ts.Getenv("RESTANTE_POP3"),
 		"127.0.0.1:8080", ts.Getenv("RESTANTE_HTTP"),
-	).Replace(block)
-	ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte("set -eu\n"+block), 0o700))
+		"127.0.0.1:2600", ts.Getenv("FAKE"),
+		"127.0.0.1:2601", ts.Getenv("FAKE_CONTROL"),
+	)
+	for _, file := range args[1:] {
+		_, rest, ok := strings.Cut(section, "```sh\n")
+		block, rest, closed := strings.Cut(rest, "```")
+		if !ok || !closed {
+			ts.Fatalf("no ```sh block for %s under %q", file, args[0])
+		}
+		if strings.HasSuffix(block, "&\n") {
+			block = "trap 'jobs -p >jobs; kill $(cat jobs); wait; exit 0' INT\n" + block + "wait\n"
+		}
+		ts.Check(os.WriteFile(ts.MkAbs(file), []byte("set -eu\n"+ports.Replace(block)), 0o700))
+		section = rest
+	}
 }
 
 // root is the folder of the project; the tests of a package run in its own.
