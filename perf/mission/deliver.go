@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -86,7 +87,7 @@ const openers = 8
 
 // open makes all connections before the first mail is due: what that takes is no latency
 // of mail over connections that are kept. One that cannot be made is tried again with its
-// first mail, which then counts as lost.
+// first mail.
 func (s *sending) open(ctx context.Context) {
 	var all sync.WaitGroup
 	free := make(chan struct{}, openers)
@@ -126,8 +127,7 @@ func (s *sending) do(ctx context.Context, connection, seq int) (int64, error) {
 		return int64(len(m.Wire)), nil
 	}
 	s.ledger.sent(m, fate(err, reached))
-	var said *wire.ReplyError
-	if !errors.As(err, &said) {
+	if ended(err) {
 		_ = c.smtp.Close()
 		c.smtp = nil
 	}
@@ -144,6 +144,13 @@ func fate(err error, reached int) state {
 		return refused
 	}
 	return unknown
+}
+
+// ended says whether the connection is of no use any more. A server that says 421 closes
+// it (RFC 5321, section 3.8).
+func ended(err error) bool {
+	var said *wire.ReplyError
+	return !errors.As(err, &said) || strings.HasPrefix(said.Reply, "421")
 }
 
 // failed counts why a mail was not taken.

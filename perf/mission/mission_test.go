@@ -236,6 +236,9 @@ func TestWhatBecomesOfAMailThatFailed(t *testing.T) {
 			t.Errorf("%v after step %d: %v, not %v", c.err, c.reached, got, c.want)
 		}
 	}
+	if ended(later) || ended(never) || !ended(gone) || !ended(&wire.ReplyError{Reply: "421 closing"}) {
+		t.Error("a connection is kept that the server closes, or the other way round")
+	}
 }
 
 func TestAMailOfUnknownFateMayBeThereOrNot(t *testing.T) {
