@@ -48,6 +48,9 @@ func (d deed) End(ctx context.Context) error   { return d.end(ctx) }
 // skewed is how wrong a clock gets.
 const skewed = 10 * time.Second
 
+// SkewedClock is the kind that needs servers whose clock can be wrong.
+const SkewedClock = "skew the clock of a server"
+
 // Kinds are all there are. Where data centres have three nodes, each of these leaves a
 // quorum of every data centre but one that it ends as a whole; they come one at a time.
 func Kinds() []Kind {
@@ -58,7 +61,7 @@ func Kinds() []Kind {
 		{"fill the disk of a node", 1, []time.Duration{20 * s, m}, node(System.FillDisk, System.EmptyDisk)},
 		{"kill a server", 3, []time.Duration{s, 10 * s, 30 * s}, server(System.KillServer, startServer)},
 		{"freeze a server", 2, []time.Duration{2 * s, 10 * s, 30 * s}, server(System.FreezeServer, System.ThawServer)},
-		{"skew the clock of a server", 2, []time.Duration{20 * s, m}, skew},
+		{SkewedClock, 2, []time.Duration{20 * s, m}, skew},
 		{"cut the link", 4, []time.Duration{s, s, 5 * s, 5 * s, 30 * s, 30 * s, 2 * m, 10 * m}, cut},
 		{"kill a data centre", 1, []time.Duration{15 * s, m}, killDatacenter},
 		{"wipe a data centre", 1, []time.Duration{5 * s}, wipeDatacenter},

@@ -17,18 +17,18 @@ import (
 
 // Traffic is what clients do meanwhile.
 type Traffic struct {
-	Rate      float64       `default:"18" help:"Mails a second in each data centre, in an open loop."`
-	Writers   int           `default:"24" help:"Senders of each data centre. One that is put off comes again, with the same letter."`
-	Logins    float64       `default:"6" help:"POP3 sessions a second in each data centre."`
-	Readers   int           `default:"6" help:"Readers of each data centre. Every other maildrop is read in all data centres, each of the others in one."`
-	Maildrops int           `default:"80" help:"Maildrops."`
-	Backlog   int           `default:"20" help:"Messages to leave in a maildrop; readers delete what is above."`
-	Attempts  int           `default:"40" help:"How often a sender tries before it gives a letter up."`
-	Timeout   time.Duration `default:"15s" help:"How long a client waits for an answer."`
+	Rate     float64       `default:"18" help:"Mails a second in each data centre, in an open loop."`
+	Writers  int           `default:"24" help:"Senders of each data centre. One that is put off comes again, with the same letter."`
+	Logins   float64       `default:"6" help:"POP3 sessions a second in each data centre."`
+	Readers  int           `default:"6" help:"Readers of each data centre. Every other maildrop is read in all data centres, each of the others in one."`
+	Backlog  int           `default:"20" help:"Messages to leave in a maildrop; readers delete what is above."`
+	Attempts int           `default:"40" help:"How often a sender tries before it gives a letter up."`
+	Timeout  time.Duration `default:"15s" help:"How long a client waits for an answer."`
 
-	Pattern  string `kong:"-"` // an address with one %d for the number of the maildrop
-	Password string `kong:"-"`
-	Sender   string `kong:"-"`
+	Maildrops int    `kong:"-"`
+	Pattern   string `kong:"-"` // an address with one %d for the number of the maildrop
+	Password  string `kong:"-"`
+	Sender    string `kong:"-"`
 }
 
 func (t Traffic) user(drop int) string { return fmt.Sprintf(t.Pattern, drop) }
@@ -67,8 +67,7 @@ type known struct {
 }
 
 func newClients(t Traffic, targets []scenario.Target, h *history.Recorder, run uint64) *clients {
-	c := &clients{Traffic: t, targets: targets, history: h, run: run, known: make([]known, t.Maildrops)}
-	return c
+	return &clients{Traffic: t, targets: targets, history: h, run: run, known: make([]known, t.Maildrops)}
 }
 
 // start begins the traffic, which finish ends.
@@ -120,7 +119,7 @@ func (c *clients) counts() Counts {
 	return Counts{c.acknowledged.Load(), c.putOff.Load(), c.unanswered.Load(), c.refused.Load(), c.skipped.Load(), c.visits.Load(), c.failed.Load()}
 }
 
-// read notes that a message was, and left tells which of a maildrop are listed.
+// read notes that a message was read.
 func (k *known) read(uid string) {
 	k.mu.Lock()
 	defer k.mu.Unlock()

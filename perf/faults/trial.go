@@ -94,7 +94,7 @@ func (t Trial) troubles(ctx context.Context, system System, h *history.Recorder,
 }
 
 // undo is how long undoing may take when the tool was told to end.
-const undo = 5 * time.Minute
+const undo = 10 * time.Minute
 
 // spell makes trouble, and undoes it whatever has happened meanwhile.
 func (t Trial) spell(ctx context.Context, n int, s Spell, h *history.Recorder, c *clients) error {
