@@ -39,20 +39,20 @@ func TestASearchDoublesOrHalvesAndThenBisects(t *testing.T) {
 func TestTheHighestRateOfAServerIsFound(t *testing.T) {
 	f := servertest.New(t)
 	f.Delay = func(int) time.Duration { return 10 * time.Millisecond }
-	s := Search{Test: on(f), From: 50, Step: 300 * time.Millisecond, P99: 60 * time.Millisecond, Precision: 0.1}
-	s.Connections, s.Poisson = 2, false
+	s := Search{Test: on(f), From: 50, Step: 400 * time.Millisecond, P99: 150 * time.Millisecond, Precision: 0.1}
+	s.Connections = 2
 	c, err := s.Run(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.Highest < 100 || c.Highest > 300 {
+	if c.Highest < 50 || c.Highest > 400 {
 		t.Errorf("%v mails/s are sustained", c.Highest)
 	}
 	if !slices.IsSortedFunc(c.Points, func(a, b Point) int { return int(a.Rate - b.Rate) }) || len(c.Points) < 4 {
 		t.Errorf("the curve is %+v", c.Points)
 	}
 	first, last := c.Points[0], c.Points[len(c.Points)-1]
-	if first.P99 < 10 || first.Why != "" || last.P99 < 60 || !strings.Contains(last.Why, "p99 is") {
+	if first.P99 < 10 || last.P99 < 150 || !strings.Contains(last.Why, "p99 is") {
 		t.Errorf("from %+v to %+v", first, last)
 	}
 }
