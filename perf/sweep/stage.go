@@ -85,10 +85,10 @@ func (s *Stage) run(ctx context.Context, all *report.Rounds, p report.Point, ser
 	switch {
 	case err != nil || stopErr != nil:
 		return result, errors.Join(err, stopErr)
-	case result.Errors > 0 || result.Operations == 0:
-		return result, fmt.Errorf("sweep: %s at %s %v: %d operations, %d failed: %q", series, p.Sweep, p.X, result.Operations, result.Errors, result.Faults)
 	case ctx.Err() != nil:
 		return result, ctx.Err()
+	case result.Errors > 0 || result.Operations == 0:
+		return result, fmt.Errorf("sweep: %s at %s %v: %d operations, %d failed: %q", series, p.Sweep, p.X, result.Operations, result.Errors, result.Faults)
 	}
 	p.Series = series
 	add := func(metric, unit string, value float64) {

@@ -2,6 +2,7 @@ package sweep
 
 import (
 	"context"
+	"errors"
 	"os"
 	"slices"
 	"strings"
@@ -104,6 +105,18 @@ func TestALoadWithErrorsIsNoPoint(t *testing.T) {
 	lossy.Fate = servertest.Always(servertest.Lost)
 	if points, err := stage(t, lossy).Maildrops(t.Context(), 10); err == nil {
 		t.Errorf("logins to what was lost: %+v", points)
+	}
+}
+
+func TestAnInterruptEndsASweepWithoutAPoint(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	s := stage(t, servertest.New(t))
+	s.Settle = func(context.Context) error {
+		cancel()
+		return nil
+	}
+	if points, err := s.Sizes(ctx, 1); !errors.Is(err, context.Canceled) || len(points) > 0 {
+		t.Errorf("%+v, %v", points, err)
 	}
 }
 
