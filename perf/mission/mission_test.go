@@ -325,6 +325,7 @@ func TestAServerThatIsNotThereEndsTheTest(t *testing.T) {
 		"no connection":        func(m *Test) { m.Connections = 0 },
 		"no reader":            func(m *Test) { m.Readers = 0 },
 		"no octet":             func(m *Test) { m.Size = 0 },
+		"no number of a user":  func(m *Test) { m.Pattern = "all@example.test" },
 		"a recipient too many": func(m *Test) { m.Recipients = 5 },
 	} {
 		test := on(servertest.New(t))

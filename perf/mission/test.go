@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -36,6 +37,8 @@ func (c Clients) check() error {
 	switch {
 	case c.Users < 1 || c.Size < 1:
 		return errors.New("mission: there must be users, and octets in a mail")
+	case strings.Count(c.Pattern, "%") != 1 || !strings.Contains(c.Pattern, "%d"):
+		return fmt.Errorf("mission: the pattern %q has no %%d for the number of a user", c.Pattern)
 	case c.Options.Timeout < 0:
 		return fmt.Errorf("mission: a wait cannot last %v", c.Options.Timeout)
 	}
