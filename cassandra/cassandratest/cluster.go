@@ -86,7 +86,7 @@ func connect() (*Cluster, error) {
 // knows none.
 func StartDatacenters(t testing.TB, datacenters, nodes int, settings ...string) *Cluster {
 	t.Helper()
-	l, err := keeper.Start(keeper.Layout{Datacenters: datacenters, Nodes: nodes, Settings: settings})
+	l, err := keeper.Start(t.Context(), keeper.Layout{Datacenters: datacenters, Nodes: nodes, Settings: settings})
 	if err != nil {
 		unavailable(t, err)
 	}

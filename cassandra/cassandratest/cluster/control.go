@@ -29,6 +29,27 @@ type answer struct {
 	Output string `json:"output,omitempty"` // of nodetool
 }
 
+// An input is what one side of a conversation says, line by line.
+type input struct {
+	lines chan string
+	ended chan struct{}
+	err   error // how it ended
+}
+
+// listen reads an input until it ends, or the process.
+func listen(in io.Reader) *input {
+	i := &input{lines: make(chan string), ended: make(chan struct{})}
+	go func() {
+		defer close(i.ended)
+		scanner := bufio.NewScanner(in)
+		for scanner.Scan() {
+			i.lines <- scanner.Text()
+		}
+		i.err = scanner.Err()
+	}()
+	return i
+}
+
 // converse describes the cluster in one line of JSON, its nodes with Name, Datacenter,
 // Address and Dir, and its own Dir. Then each line of input is an operation and a node, such
 // as
@@ -40,17 +61,7 @@ type answer struct {
 // fails where the node does not run; and nodetool, with its command behind the node,
 // where the cluster has JMX. Behind the node to start may be options for Java. The end of the input, or a
 // signal, ends the conversation.
-func converse(c nodes, about keeper.Cluster, in io.Reader, out io.Writer, signals <-chan os.Signal) error {
-	lines := make(chan string)
-	failed := make(chan error, 1)
-	go func() { // until the input ends, or the process
-		defer close(lines)
-		scanner := bufio.NewScanner(in)
-		for scanner.Scan() {
-			lines <- scanner.Text()
-		}
-		failed <- scanner.Err()
-	}()
+func converse(c nodes, about keeper.Cluster, in *input, out io.Writer, signals <-chan os.Signal) error {
 	answers := json.NewEncoder(out)
 	if err := answers.Encode(about); err != nil {
 		return err
@@ -59,10 +70,9 @@ func converse(c nodes, about keeper.Cluster, in io.Reader, out io.Writer, signal
 		select {
 		case <-signals:
 			return nil
-		case line, more := <-lines:
-			if !more {
-				return <-failed
-			}
+		case <-in.ended:
+			return in.err
+		case line := <-in.lines:
 			var a answer
 			var err error
 			if a.Output, err = carryOut(c, line); err != nil {

@@ -117,7 +117,13 @@ func run(args []string, in io.Reader, out io.Writer) (err error) {
 	if err := os.Setenv("_JAVA_OPTIONS", strings.TrimSpace(os.Getenv("_JAVA_OPTIONS")+" "+o.java)); err != nil {
 		return err
 	}
-	lease, err := keeper.Start(o.layout)
+	told := new(input) // which never ends
+	if o.control {
+		told = listen(in)
+	}
+	end, stopWatching := watch(told, signals)
+	defer stopWatching()
+	lease, err := keeper.Start(end, o.layout)
 	if err != nil {
 		return err
 	}
@@ -127,12 +133,13 @@ func run(args []string, in io.Reader, out io.Writer) (err error) {
 			return err
 		}
 	}
-	if err := awaitWhole(lease.Cluster, signals); err != nil {
+	err = driver.AwaitWhole(end, lease.Cluster.Nodes, func(int, error) {})
+	if stopWatching(); err != nil {
 		return err
 	}
 	switch {
 	case o.control:
-		return converse(lease, lease.Cluster, in, out, signals)
+		return converse(lease, lease.Cluster, told, out, signals)
 	case len(o.command) > 0:
 		return with(o.command, environment(lease.Cluster, o.layout.Nodes), signals)
 	}
@@ -143,18 +150,22 @@ func run(args []string, in io.Reader, out io.Writer) (err error) {
 	return nil
 }
 
-// awaitWhole waits until all nodes see each other, or for a signal.
-func awaitWhole(c keeper.Cluster, signals <-chan os.Signal) error {
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	whole := make(chan error, 1)
-	go func() { whole <- driver.AwaitWhole(ctx, c.Nodes, func(int, error) {}) }()
-	select {
-	case err := <-whole:
-		return err
-	case s := <-signals:
-		return fmt.Errorf("ended by a signal: %v", s)
-	}
+// watch returns a context that ends when the input does, or with a signal: there is nobody
+// then for whom a cluster should start. It watches until stop returns.
+func watch(in *input, signals <-chan os.Signal) (ctx context.Context, stop func()) {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		select {
+		case s := <-signals:
+			cancel(fmt.Errorf("ended by a signal: %v", s))
+		case <-in.ended:
+			cancel(errors.New("nobody is there to be told of the cluster"))
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, func() { cancel(nil); <-done }
 }
 
 // describe tells a person what there is.

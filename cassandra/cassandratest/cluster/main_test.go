@@ -40,7 +40,7 @@ func TestAConversationIsALineForALine(t *testing.T) {
 	var f fakeNodes
 	var out strings.Builder
 	in := "kill dc2-1\nwipe dc2-1\nstart dc2-1 -Done=1 -Dother=2\nwipe dc2-1 all\nstart dc1-2\nburn dc1-1\nping\nnodetool dc2-2 flush restante\nnodetool dc1-1\n"
-	if err := converse(&f, six, strings.NewReader(in), &out, nil); err != nil {
+	if err := converse(&f, six, listen(strings.NewReader(in)), &out, nil); err != nil {
 		t.Fatal(err)
 	}
 	if want := []string{"kill dc2-1", "wipe dc2-1", "start dc2-1 -Done=1 -Dother=2", "start dc1-2"}; !slices.Equal(f.done, want) {
@@ -67,9 +67,29 @@ func TestASignalEndsAConversation(t *testing.T) {
 	defer func() { _ = w.Close() }()
 	signals := make(chan os.Signal, 1)
 	signals <- os.Interrupt
-	if err := converse(&fakeNodes{}, six, in, io.Discard, signals); err != nil {
+	if err := converse(&fakeNodes{}, six, listen(in), io.Discard, signals); err != nil {
 		t.Error(err)
 	}
+}
+
+func TestAStartEndsWhereNobodyWaitsForItAnyMore(t *testing.T) {
+	signals := make(chan os.Signal, 1)
+	signals <- os.Interrupt
+	byHand, stop := watch(new(input), signals)
+	<-byHand.Done()
+	stop()
+
+	gone, stop := watch(listen(strings.NewReader("")), nil)
+	<-gone.Done()
+	stop()
+
+	in, w := io.Pipe() // nobody says anything
+	defer func() { _ = w.Close() }()
+	waited, stop := watch(listen(in), nil)
+	if err := waited.Err(); err != nil {
+		t.Errorf("while somebody waits: %v", err)
+	}
+	stop()
 }
 
 func TestACommandFindsTheClusterInItsEnvironment(t *testing.T) {

@@ -81,9 +81,10 @@ func Share() (*Lease, error) {
 	return l, nil
 }
 
-// Start returns a lease of a new cluster of Java processes that nobody shares.
-func Start(l Layout) (*Lease, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
+// Start returns a lease of a new cluster of Java processes that nobody shares. When ctx
+// ends first, nothing is left of it.
+func Start(ctx context.Context, l Layout) (*Lease, error) {
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	cache, err := cacheDir()
 	if err != nil {
@@ -125,9 +126,15 @@ func start(ctx context.Context, o order) (*Lease, error) {
 		return nil, fmt.Errorf("start a keeper of clusters: %w", err)
 	}
 	deadline, _ := ctx.Deadline()
+	// The keeper gives up when the lease ends.
+	giveUp := context.AfterFunc(ctx, func() { _ = l.conn.Close() })
 	err = l.receive(deadline)
-	if err == nil {
+	if giveUp() && err == nil {
 		return l, nil
+	}
+	if ctx.Err() != nil {
+		_ = l.Close() // waits for the keeper; the connection is closed already
+		return nil, context.Cause(ctx)
 	}
 	if errors.Is(err, io.EOF) {
 		err = fmt.Errorf("the keeper ended without a word: see %s", logPath(o.Dir))
