@@ -60,6 +60,9 @@ func (a *App) newRelay() error {
 	if shared, ok := a.store.(interface{ Lanes() relay.Lanes }); ok {
 		node.Lanes = shared.Lanes()
 	}
+	if clock, ok := a.store.(interface{ Time() (time.Time, error) }); ok {
+		node.Queue.Clock = clock.Time
+	}
 	if o.node, err = relay.NewNode(node); err != nil {
 		return err
 	}

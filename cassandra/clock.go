@@ -45,12 +45,17 @@ type sighting struct {
 // offset is how far the clock of this machine is ahead. It follows from the last
 // sighting and the time since, so that a clock that is set is noticed at once.
 func (c *clock) offset() (offset time.Duration, known bool) {
+	cluster, known := c.time()
+	return c.session.options.Now().Round(0).Sub(cluster), known
+}
+
+// time is that of the cluster.
+func (c *clock) time() (now time.Time, known bool) {
 	seen := c.seen.Load()
 	if seen == nil {
-		return 0, false
+		return time.Time{}, false
 	}
-	cluster := seen.cluster.Add(time.Since(seen.at))
-	return c.session.options.Now().Round(0).Sub(cluster), true
+	return seen.cluster.Add(time.Since(seen.at)), true
 }
 
 var errClock = errors.New("the clock of this machine is not the cluster's")

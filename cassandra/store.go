@@ -141,6 +141,16 @@ func (s *Store) Shared() pool.Shared { return s.shared }
 // Suppressions are recipients that do not exist.
 func (s *Store) Suppressions() relay.Suppressions { return s.suppressions }
 
+// Time is the time by the clocks of the cluster, whatever the clock of this machine says.
+// It fails with mailbox.ErrUnavailable where it was never read.
+func (s *Store) Time() (time.Time, error) {
+	now, known := s.session.clock.time()
+	if !known {
+		return time.Time{}, fmt.Errorf("cassandra: time of the cluster: %w", mailbox.ErrUnavailable)
+	}
+	return now, nil
+}
+
 // Ping reports whether the store can read and write, and else what is missing.
 func (s *Store) Ping(ctx context.Context) error {
 	if err := s.ping(ctx); err != nil {

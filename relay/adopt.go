@@ -420,6 +420,9 @@ func (t *takeover) read(ctx context.Context, s Segment) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if a := t.adopted[s]; a != nil && err == nil {
+		if a.loaded {
+			a.scans++ // one that failed has seen nothing that came late
+		}
 		a.loaded = true
 	}
 	return err
@@ -447,7 +450,7 @@ func (t *takeover) keep(ctx context.Context, claims *sync.WaitGroup, room chan s
 		last := a.scans == len(again) || t.lanes == nil
 		switch {
 		case !a.loaded, !last && now.Sub(a.since) >= again[a.scans]:
-			t.readAgain(ctx, claims, room, s, a.loaded)
+			t.readAgain(ctx, claims, room, s)
 		case last:
 			if left, known := t.worker.Left(s); known && left == 0 {
 				t.forget(ctx, s)
@@ -486,7 +489,7 @@ func (t *takeover) stands(ctx context.Context, s Segment, now time.Time) bool {
 }
 
 // readAgain is read beside the watch, when there is room.
-func (t *takeover) readAgain(ctx context.Context, claims *sync.WaitGroup, room chan struct{}, s Segment, counts bool) {
+func (t *takeover) readAgain(ctx context.Context, claims *sync.WaitGroup, room chan struct{}, s Segment) {
 	select {
 	case room <- struct{}{}:
 	default:
@@ -494,9 +497,6 @@ func (t *takeover) readAgain(ctx context.Context, claims *sync.WaitGroup, room c
 	}
 	t.mu.Lock()
 	t.claiming[s] = true
-	if counts {
-		t.adopted[s].scans++
-	}
 	t.mu.Unlock()
 	claims.Go(func() {
 		defer func() { <-room }()

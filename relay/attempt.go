@@ -438,6 +438,8 @@ func (q *Queue) chore(ctx context.Context, m *message) {
 	}
 	now := q.now()
 	switch {
+	case now >= m.expires() && !q.expired(m):
+		q.putBack(m, now.add(noticeRest))
 	case now >= m.expires():
 		if !r.fail(ctx, r.open, true) {
 			return
@@ -447,6 +449,18 @@ func (q *Queue) chore(ctx context.Context, m *message) {
 		q.warn(ctx, r, now)
 		q.putBack(m, 0)
 	}
+}
+
+// expired reports whether the time of a message is over by another clock too. This process
+// may have begun with one that was days ahead, and then taken over what others have
+// accepted.
+func (q *Queue) expired(m *message) bool {
+	now, err := q.options.Clock()
+	if err == nil && stampOf(now) >= m.expires() {
+		return true
+	}
+	q.options.Log.Warn("message would have expired, but for the clock of the store", "message", m.id, "store", now, "here", q.now().time(), "err", err)
+	return false
 }
 
 // warn tells the sender of a delay, if it is time.

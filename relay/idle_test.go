@@ -3,6 +3,8 @@ package relay_test
 import (
 	"context"
 	"fmt"
+	"io"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -113,4 +115,56 @@ func accept(t *testing.T, j relay.Journal, s relay.Segment, id mailbox.MessageID
 	if err := j.Append(t.Context(), s, e); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// A read that failed has seen nothing, so it is not one of those that look for what a
+// dying process wrote late; otherwise the segment would be closed with that in it.
+func TestAReadThatFailedIsRepeated(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store, contents, ids := relaytest.NewMemory(), mailboxtest.Memory().Contents, new(mailbox.MessageIDs)
+		in := relay.Segment{Lane: ids.Next(), ID: ids.Next()}
+		if err := store.Beat(t.Context(), relay.Beat{Lane: in.Lane, Seq: 1}); err != nil {
+			t.Fatal(err)
+		}
+		accept(t, store, in, ids.Next())
+		services := newPool()
+		services.add("a").answer = func(relay.Mail, int) relay.Outcome { return relay.Outcome{} }
+		process := store.Process("")
+		n, err := relay.NewNode(relay.NodeOptions{
+			Queue: relay.Options{Journal: process, Contents: lettersOf{contents}, Pool: services, IDs: ids, Notifier: new(notices)},
+			Lanes: process, Name: "node",
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		var running sync.WaitGroup
+		defer running.Wait()
+		defer cancel()
+		running.Go(func() { n.Run(ctx) })
+		time.Sleep(40 * time.Second) // it is adopted, and what is in it done
+		process.Inject(func(c relaytest.Call) relaytest.Fault {
+			if c.Name == "Load" {
+				return relaytest.Fail
+			}
+			return nil
+		})
+		time.Sleep(3 * time.Hour)
+		if left, err := store.Segments(t.Context(), in.Lane); err != nil || len(left) != 1 {
+			t.Fatalf("%d segments are open, %v; want that which cannot be read", len(left), err)
+		}
+		process.Inject(nil)
+		time.Sleep(time.Minute)
+		if left, err := store.Segments(t.Context(), in.Lane); err != nil || len(left) != 0 {
+			t.Errorf("%d segments are open, %v; want none", len(left), err)
+		}
+	})
+}
+
+// lettersOf are contents in which each message is one that services take.
+type lettersOf struct{ mailbox.Contents }
+
+func (lettersOf) Open(context.Context, mailbox.Message) (io.ReadCloser, error) {
+	return io.NopCloser(strings.NewReader(content)), nil
 }

@@ -35,24 +35,27 @@ func (t Times) withDefaults() Times {
 }
 
 // A Lease says whether a lane is still its process's. It is good for a while after each
-// beat that arrived, by the clock that runs here and never goes back. Once it has lapsed
-// it stays so: others may have taken over by then, and the process goes on under
-// another lane.
+// beat that arrived, by the clock that runs here and never goes back, and by the one that
+// is set: the first may stand still while the machine is suspended, and the second may
+// go back. Once it has lapsed it stays so: others may have taken over by then, and the
+// process goes on under another lane.
 type Lease struct {
 	lanes Lanes
 	times Times
 	beat  Beat
 	say   func() []byte // what else the beats tell; may be nil
 	log   *slog.Logger
+	wall  func() time.Time // of which only what is set counts
 
-	mu    sync.Mutex
-	until time.Time // with the monotonic clock; zero before the first beat
-	lost  bool
+	mu      sync.Mutex
+	until   time.Time // with the monotonic clock; zero before the first beat
+	untilBy time.Time // the same by the other one
+	lost    bool
 }
 
 // newLease is a lease that is not valid before its first beat.
 func newLease(lanes Lanes, lane mailbox.MessageID, node string, times Times, say func() []byte, log *slog.Logger) *Lease {
-	return &Lease{lanes: lanes, times: times, beat: Beat{Lane: lane, Node: node}, say: say, log: log}
+	return &Lease{lanes: lanes, times: times, beat: Beat{Lane: lane, Node: node}, say: say, log: log, wall: time.Now}
 }
 
 // Valid reports whether nobody has reason to take over.
@@ -63,7 +66,7 @@ func (l *Lease) Valid() bool {
 }
 
 func (l *Lease) valid() bool {
-	if !l.until.IsZero() && !time.Now().Before(l.until) {
+	if !l.until.IsZero() && (!time.Now().Before(l.until) || !l.wall().Round(0).Before(l.untilBy)) {
 		l.lost = true
 	}
 	return !l.lost && !l.until.IsZero()
@@ -88,7 +91,7 @@ func (l *Lease) once(ctx context.Context) bool {
 	if l.say != nil {
 		l.beat.Data = l.say()
 	}
-	before := time.Now()
+	before, beforeBy := time.Now(), l.wall().Round(0)
 	writing, cancel := context.WithTimeout(ctx, l.times.Write)
 	defer cancel()
 	err := l.lanes.Beat(writing, l.beat)
@@ -98,7 +101,7 @@ func (l *Lease) once(ctx context.Context) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if err == nil && (l.until.IsZero() || l.valid()) {
-		l.until = before.Add(l.times.Lease)
+		l.until, l.untilBy = before.Add(l.times.Lease), beforeBy.Add(l.times.Lease)
 	}
 	return l.until.IsZero() || l.valid()
 }

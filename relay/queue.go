@@ -39,6 +39,10 @@ type Options struct {
 	Grace       time.Duration // for attempts that run when Run has to end; 0: 10 s
 	Write       time.Duration // the most that one call of the journal takes; 0: 2 s
 
+	// Clock is what other processes on the store take for the time: no mail expires
+	// before it says so too. Nil: Now, as it is set at that moment.
+	Clock func() (time.Time, error)
+
 	Log        *slog.Logger          // nil: none
 	Registerer prometheus.Registerer // nil: no metrics
 	Now        func() time.Time      // nil: time.Now
@@ -57,6 +61,9 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	if o.Now == nil {
 		o.Now = time.Now
+	}
+	if o.Clock == nil {
+		o.Clock = func() (time.Time, error) { return o.Now(), nil }
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)

@@ -356,6 +356,40 @@ func TestAMessageFailsWhenItsTimeIsOver(t *testing.T) {
 	}
 }
 
+// A process may begin with a clock that is days ahead, and take over what others accepted.
+func TestNothingExpiresBeforeTheClockOfTheStoreSaysSo(t *testing.T) {
+	var mu sync.Mutex
+	behind, away := 10*24*time.Hour, error(nil)
+	set := func(d time.Duration, err error) {
+		mu.Lock()
+		defer mu.Unlock()
+		behind, away = d, err
+	}
+	bubble(t, func(t *testing.T, r *rig) {
+		r.pool.add("a").down = true
+		id := r.submitAs(relay.Submission{Accepted: time.Now(), Expires: time.Now().Add(time.Hour)}, "barney")
+		time.Sleep(2 * time.Hour)
+		set(0, mailbox.ErrUnavailable)
+		time.Sleep(time.Hour)
+		r.wantEvents(id, "accepted")
+		if got := r.notices.of(id); len(got) != 0 {
+			t.Errorf("the sender heard %q", got)
+		}
+		set(0, nil)
+		time.Sleep(6 * time.Minute)
+		synctest.Wait()
+		if got := r.notices.of(id); len(got) != 1 || !r.gone(id) {
+			t.Errorf("the sender heard %q; content gone: %v", got, r.gone(id))
+		}
+	}, func(o *relay.Options) {
+		o.Clock = func() (time.Time, error) {
+			mu.Lock()
+			defer mu.Unlock()
+			return time.Now().Add(-behind), away
+		}
+	})
+}
+
 func TestTheSenderHearsOnceThatAMessageWaits(t *testing.T) {
 	bubble(t, func(t *testing.T, r *rig) {
 		r.pool.add("a").says(relay.Temporary, "no")
