@@ -3,7 +3,9 @@
 package deploy_test
 
 import (
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -108,11 +110,11 @@ func documents(t *testing.T, name string) []map[string]any {
 	var all []map[string]any
 	for d := yaml.NewDecoder(f); ; {
 		var one map[string]any
-		if err := d.Decode(&one); err != nil {
-			if len(all) == 0 || err.Error() != "EOF" {
-				t.Fatalf("%s: %v", name, err)
-			}
+		switch err := d.Decode(&one); {
+		case errors.Is(err, io.EOF):
 			return all
+		case err != nil:
+			t.Fatalf("%s: %v", name, err)
 		}
 		all = append(all, one)
 	}
