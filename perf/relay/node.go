@@ -49,7 +49,10 @@ func (n *node) signal(s syscall.Signal) error { return syscall.Kill(n.PIDs()[0],
 // A service is what a node says of one.
 type service struct {
 	Document struct {
-		Name string `json:"name"`
+		Name   string `json:"name"`
+		Limits struct {
+			PerSecond float64 `json:"rate_per_s"`
+		} `json:"limits"`
 	} `json:"document"`
 	State    string            `json:"state"`
 	Reason   string            `json:"reason"`

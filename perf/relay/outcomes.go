@@ -128,7 +128,11 @@ func (o *outcomes) accountFault(ctx context.Context, s *stage, v *verdict) error
 func (o *outcomes) throttle(ctx context.Context, s *stage, v *verdict) error {
 	const perSecond, length = 5.0, 20 * time.Second
 	limit := func(perSecond float64) error {
-		return s.nodes[0].patch(ctx, "/v1/services/a", map[string]any{"limits": map[string]float64{"rate_per_s": perSecond, "burst": perSecond}})
+		err := s.nodes[0].patch(ctx, "/v1/services/a", map[string]any{"limits": map[string]float64{"rate_per_s": perSecond, "burst": perSecond}})
+		if err != nil {
+			return err
+		}
+		return s.await(ctx, "every node knows the limit", func() (bool, error) { return s.limited(ctx, "a", perSecond) })
 	}
 	before, err := s.fakes[0].stats(ctx)
 	if err != nil {
@@ -157,6 +161,23 @@ func (o *outcomes) throttle(ctx context.Context, s *stage, v *verdict) error {
 	part := v.part("all", l, w)
 	v.atMost("99 % have arrived after, ms", ms(part.arrivals.Quantile(0.99)), ms(arrivedAtMost))
 	return nil
+}
+
+// limited reports whether every node keeps a service to a rate. What one is told, the
+// others read from the store a second later.
+func (s *stage) limited(ctx context.Context, name string, perSecond float64) (bool, error) {
+	for _, n := range s.nodes {
+		services, err := n.services(ctx)
+		if err != nil {
+			return false, err
+		}
+		for _, one := range services {
+			if one.Document.Name == name && one.Document.Limits.PerSecond != perSecond {
+				return false, nil
+			}
+		}
+	}
+	return true, nil
 }
 
 // refusal: a recipient that does not exist is told of once, and then not tried any more.
