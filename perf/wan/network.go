@@ -175,12 +175,13 @@ func (n *Network) ask(ctx context.Context, r request) (answer, error) {
 	return n.exchange(ctx, r)
 }
 
-// exchange holds n.mu.
+// exchange is called with n.mu held. What was asked for is waited for whatever becomes of
+// ctx: it takes no time, and the next answer would be taken for this one.
 func (n *Network) exchange(ctx context.Context, r request) (answer, error) {
 	if err := json.NewEncoder(n.in).Encode(r); err != nil {
 		return answer{}, fmt.Errorf("tell the link: %w; it said: %s", err, n.tail())
 	}
-	a, err := n.read(ctx, askTimeout)
+	a, err := n.read(context.WithoutCancel(ctx), askTimeout)
 	if err != nil {
 		return a, fmt.Errorf("tell the link: %w", err)
 	}

@@ -184,6 +184,30 @@ func TestALinkThatIsCutCarriesNothingUntilItIsMended(t *testing.T) {
 	}
 }
 
+func TestALinkIsMendedAlsoForOneWhoIsInAHurry(t *testing.T) {
+	if !permitted(t) {
+		return
+	}
+	n := network(t, Settings{})
+	far := n.Places[1]
+	echo(t, far, far.Node(1)+":7000")
+	c := dial(t, n.Places[0].Namespace, far.Node(1)+":7000")
+	if err := n.Cut(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := n.Mend(ended); err != nil {
+		t.Error(err)
+	}
+	if err := n.Set(ended, Settings{Delay: time.Millisecond}); err != nil {
+		t.Error(err)
+	}
+	if d := roundTrip(t, c, 3); d < 2*time.Millisecond {
+		t.Errorf("over a link that was given a delay: %v", d)
+	}
+}
+
 func TestALinkLosesAsManyPacketsAsItIsTold(t *testing.T) {
 	if !permitted(t) {
 		return
