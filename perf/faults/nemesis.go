@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// A Nemesis is one trouble with its victim. What Begin has done End undoes, also where
-// Begin has failed half way.
+// A Nemesis is one trouble with its victim. What Begin has done End undoes, or fails to
+// where Begin has failed half way.
 type Nemesis interface {
 	Name() string
 	Begin(ctx context.Context) error

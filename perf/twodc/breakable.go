@@ -128,7 +128,7 @@ func (b *breakable) FillDisk(ctx context.Context, name string) error {
 func (b *breakable) EmptyDisk(ctx context.Context, name string) error {
 	d := b.disks[name]
 	if d == nil {
-		return fmt.Errorf("node %s has no small disk", name)
+		return b.StartNode(ctx, name) // it has been stopped, and that was all
 	}
 	if b.rig.Do(ctx, "check", name) == nil {
 		if err := b.KillNode(ctx, name); err != nil {

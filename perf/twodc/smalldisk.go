@@ -32,7 +32,7 @@ type smallDisk struct {
 const holdDisk = `mount -t tmpfs -o size="$1",mode=0700 restante-perf "$2" && echo ok && { read -r _; umount -l "$2"; }`
 
 // newSmallDisk moves a directory that nobody uses to a small disk. One that is returned with
-// an error is there all the same.
+// an error is there all the same; without one, everything is as it was.
 func newSmallDisk(ctx context.Context, dir string) (*smallDisk, error) {
 	used, err := octetsBelow(dir)
 	if err != nil {
@@ -42,24 +42,35 @@ func newSmallDisk(ctx context.Context, dir string) (*smallDisk, error) {
 	if err := errors.Join(os.Rename(dir, d.old), os.Mkdir(dir, 0o700)); err != nil {
 		return nil, err
 	}
-	d.holder = exec.Command("sh", "-c", holdDisk, "sh", fmt.Sprint(used+spareRoom), dir)
+	if err := d.mount(used + spareRoom); err != nil {
+		return nil, errors.Join(err, os.Remove(dir), os.Rename(d.old, dir))
+	}
+	return d, copyAll(ctx, d.old, d.dir)
+}
+
+func (d *smallDisk) mount(octets int64) error {
+	d.holder = exec.Command("sh", "-c", holdDisk, "sh", fmt.Sprint(octets), d.dir)
 	d.holder.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // an interrupt is for the tool
 	var said strings.Builder
 	d.holder.Stderr = &said
-	if d.in, err = d.holder.StdinPipe(); err != nil {
-		return nil, err
+	in, err := d.holder.StdinPipe()
+	if err != nil {
+		return err
 	}
 	out, err := d.holder.StdoutPipe()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if err := d.holder.Start(); err != nil {
-		return nil, err
+		return err
 	}
-	if line, err := bufio.NewReader(out).ReadString('\n'); err != nil || line != "ok\n" {
-		return nil, fmt.Errorf("mount a small disk: %w: %s", errors.Join(err, d.unmount()), said.String())
+	d.in = in
+	line, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil || line != "ok\n" {
+		err = errors.Join(err, d.unmount())
+		return fmt.Errorf("mount a small disk: %w: %s", err, said.String())
 	}
-	return d, copyAll(ctx, d.old, d.dir)
+	return nil
 }
 
 // fill takes all the room that is left.

@@ -6,6 +6,7 @@ package main
 import (
 	"encoding/json"
 	"os"
+	"runtime/debug"
 
 	"github.com/alecthomas/kong"
 
@@ -19,7 +20,11 @@ type cli struct {
 	File string `arg:"" help:"A history, compressed if its name ends with .gz." type:"existingfile"`
 }
 
+// memory is what a history of half a million mails fits in; a larger one takes more.
+const memory = 800 << 20
+
 func main() {
+	debug.SetMemoryLimit(memory)
 	var c cli
 	k := kong.Parse(&c, kong.Name("check"), kong.Description("Judges a history of faults again."))
 	k.FatalIfErrorf(c.run())
