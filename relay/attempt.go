@@ -350,6 +350,15 @@ func (r *round) write(ctx context.Context, recipients []int, kind Kind, next sta
 	if !forget && !r.queue.insist(ctx, r.message.segment, events) {
 		return false
 	}
+	r.take(recipients, kind, next)
+	for _, i := range recipients {
+		r.log(i, kind, next)
+	}
+	return true
+}
+
+// take changes entries as it was written.
+func (r *round) take(recipients []int, kind Kind, next stamp) {
 	r.queue.mu.Lock()
 	defer r.queue.mu.Unlock()
 	if kind.Terminal() && r.message.state != isGone {
@@ -360,7 +369,23 @@ func (r *round) write(ctx context.Context, recipients []int, kind Kind, next sta
 		e.kind, e.due, e.said = kind, next, r.queue.share(r.said[i])
 	}
 	r.queue.metrics.events.WithLabelValues(eventNames[kind]).Add(float64(len(recipients)))
-	return true
+}
+
+// logged are the lines of the log about entries: what users ask a postmaster for.
+var logged = map[Kind]string{Delivered: "mail handed over", Deferred: "mail deferred", Failed: "mail given up"}
+
+// log tells what became of an entry.
+func (r *round) log(recipient int, kind Kind, next stamp) {
+	said, now := r.said[recipient], r.queue.now()
+	about := []any{
+		"message", r.message.id, "to", r.s.Recipients[recipient].String(), "service", said.service,
+		"result", said.outcome.Result.String(), "code", said.outcome.Code, "enhanced", said.outcome.Enhanced, "text", said.outcome.Text,
+		"attempts", r.entry(recipient).attempts(), "age", now.time().Sub(r.message.accepted()).Round(time.Millisecond),
+	}
+	if kind == Deferred {
+		about = append(about, "next", next.time())
+	}
+	r.queue.options.Log.Info(logged[kind], about...)
 }
 
 // insist appends until that is done. It reports false where the context ended before.

@@ -1,10 +1,12 @@
 package relay_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"slices"
 	"strings"
 	"sync"
@@ -92,6 +94,31 @@ func TestEachRecipientHasItsOwnOutcome(t *testing.T) {
 			t.Error("the content is gone, though one recipient needs it")
 		}
 	})
+}
+
+func TestTheLogTellsWhatBecameOfEachRecipient(t *testing.T) {
+	var log bytes.Buffer
+	bubble(t, func(t *testing.T, r *rig) {
+		r.pool.add("a").answer = func(_ relay.Mail, i int) relay.Outcome {
+			return [...]relay.Outcome{
+				{Result: relay.Success, Code: 250, Text: "ok"},
+				{Result: relay.BadRecipient, Code: 550, Enhanced: "5.1.1", Text: "no such user"},
+				{Result: relay.Temporary, Code: 451, Enhanced: "4.3.0", Text: "busy"},
+			}[i]
+		}
+		id := r.submit("one", "two", "three")
+		synctest.Wait()
+		r.end()
+		for _, want := range []string{
+			`level=INFO msg="mail handed over" message=` + id.String() + ` to=one@example.net service=a result=success code=250 enhanced="" text=ok attempts=1 age=0s` + "\n",
+			`level=INFO msg="mail given up" message=` + id.String() + ` to=two@example.net service=a result="bad recipient" code=550 enhanced=5.1.1 text="no such user" attempts=1 age=0s` + "\n",
+			`level=INFO msg="mail deferred" message=` + id.String() + ` to=three@example.net service=a result=temporary code=451 enhanced=4.3.0 text=busy attempts=1 age=0s next=2000-01-01T00:0`,
+		} {
+			if strings.Count(log.String(), want) != 1 {
+				t.Errorf("the log has not %q, but\n%s", want, log.String())
+			}
+		}
+	}, func(o *relay.Options) { o.Log = slog.New(slog.NewTextHandler(&log, nil)) })
 }
 
 func TestTheSenderIsToldBeforeARecipientIsGivenUp(t *testing.T) {
