@@ -83,7 +83,7 @@ func (t Trial) troubles(ctx context.Context, system System, h *history.Recorder,
 		if err := t.spell(ctx, n, schedule.Next(system), h, c); err != nil {
 			return err
 		}
-		if err := system.Healthy(ctx); err != nil {
+		if err := whole(ctx, system); err != nil {
 			return err
 		}
 		if !t.calm(ctx, c) {
@@ -93,8 +93,23 @@ func (t Trial) troubles(ctx context.Context, system System, h *history.Recorder,
 	return nil
 }
 
-// undo is how long undoing may take when the tool was told to end.
+// undo is how long undoing may take, also when the tool was told to end, and then all until
+// it is well.
 const undo = 10 * time.Minute
+
+// whole waits until all is well, also where that takes a busy machine longer than the system
+// is patient.
+func whole(ctx context.Context, system System) error {
+	for deadline := time.Now().Add(undo); ; {
+		err := system.Healthy(ctx)
+		if err == nil || time.Now().After(deadline) {
+			return err
+		}
+		if !scenario.Pause(ctx, time.Second) {
+			return errors.Join(err, ctx.Err())
+		}
+	}
+}
 
 // spell makes trouble, and undoes it whatever has happened meanwhile.
 func (t Trial) spell(ctx context.Context, n int, s Spell, h *history.Recorder, c *clients) error {

@@ -3,8 +3,10 @@ package faults
 import (
 	"bytes"
 	"context"
+	"errors"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"restante/perf/history"
@@ -152,4 +154,31 @@ func TestASharedMaildropHasAReaderInEachDataCentre(t *testing.T) {
 			t.Errorf("maildrop %d has %v readers", drop, in)
 		}
 	}
+}
+
+// A slow stand is well only when it was asked for the third time.
+type slow struct {
+	*stand
+	asked int
+}
+
+func (s *slow) Healthy(ctx context.Context) error {
+	if s.asked++; s.asked < 3 {
+		return errors.New("not yet")
+	}
+	return s.stand.Healthy(ctx)
+}
+
+func TestATrialIsPatientWithASystemThatHeals(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &slow{stand: newStand(nil)}
+		if err := whole(t.Context(), s); err != nil || s.asked != 3 {
+			t.Errorf("asked %d times: %v", s.asked, err)
+		}
+		s.state["dc1-1"] = "down"
+		began := time.Now()
+		if err := whole(t.Context(), s); err == nil || time.Since(began) > undo+time.Minute {
+			t.Errorf("after %v: %v", time.Since(began), err)
+		}
+	})
 }

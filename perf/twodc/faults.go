@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"slices"
 	"strings"
@@ -47,6 +48,9 @@ func (f *faultsRun) Run(ctx context.Context, s *settings, out io.Writer) error {
 		steps = append(steps, "  "+k.Name)
 	}
 	steps = append(steps, "all is healed, and every message read once more in both data centres; the history is judged")
+	if _, err := os.Stat(f.History); err == nil && !s.Plan {
+		return fmt.Errorf("--history %s: %w", f.History, fs.ErrExist) // before minutes are spent
+	}
 	return s.play(ctx, out, steps, func(ctx context.Context, st *stage) error { return f.on(ctx, st, kinds) })
 }
 
