@@ -6,6 +6,7 @@
 //	go run ./perf/relay headline
 //	go run ./perf/relay headline --store cassandra --kills 5
 //	go run ./perf/relay takeover
+//	go run ./perf/relay adoption
 //	go run ./perf/relay both-down
 //	go run ./perf/relay outcomes --only account
 //	go run ./perf/relay intake
@@ -24,6 +25,7 @@ import (
 type cli struct {
 	Headline headline `cmd:"" help:"Kill one of two services under load, and start it again."`
 	Takeover takeover `cmd:"" help:"Kill one of two servers with a full queue, or freeze it for a while."`
+	Adoption adoption `cmd:"" help:"Kill a data centre with a full queue, and have another one send it."`
 	BothDown bothDown `cmd:"" help:"Kill both services under load, and start them again after a while."`
 	Outcomes outcomes `cmd:"" help:"Have a service answer too late, refuse, throttle, and lose its account."`
 	Intake   intake   `cmd:"" help:"Measure submission beside delivery."`

@@ -32,20 +32,22 @@ type settings struct {
 type plan struct {
 	agents bool // services are processes that register; otherwise they are configured
 	wide   bool // agents register with every node, and not with one
+	apart  bool // the servers are in two data centres
 }
 
 // A stage is what a trial plays on: servers on one store, two services, and behind each
 // of those a fake of the host that it hands mail to.
 type stage struct {
 	settings
-	plan   plan
-	out    io.Writer
-	dir    string
-	binary string
-	token  string // by which services register
-	nodes  []*node
-	fakes  []*fake
-	agents []*agent
+	plan    plan
+	out     io.Writer
+	dir     string
+	binary  string
+	token   string // by which services register
+	nodes   []*node
+	fakes   []*fake
+	cluster *rig.Rig // nil: the store is embedded
+	agents  []*agent
 
 	clear []func() error // in the reverse order
 }
@@ -143,8 +145,13 @@ func (s *stage) build(ctx context.Context) ([]peer.Settings, error) {
 			return nil, err
 		}
 		s.clear = append(s.clear, r.Close)
-		dc := r.Datacenters()[0]
-		return []peer.Settings{r.Settings("node1", dc, users), r.Settings("node2", dc, 0)}, nil
+		s.cluster = r
+		first := r.Datacenters()[0]
+		second := first
+		if s.plan.apart {
+			second = r.Datacenters()[1]
+		}
+		return []peer.Settings{r.Settings("node1", first, users), r.Settings("node2", second, 0)}, nil
 	}
 	if s.binary == "" {
 		var err error
