@@ -30,9 +30,12 @@ type Load struct {
 	Rate float64
 	// Poisson says that operations are due at random times, Rate a second in the mean
 	// and independent of each other, as from many people; otherwise evenly spaced.
-	Poisson  bool
-	First    int    // number of the first user
-	Users    int    // how many there are; they take turns
+	Poisson bool
+	First   int // number of the first user
+	Users   int // how many there are; they take turns
+	// Step is from one user to the next whose turn it is, round and round. 0 counts as 1;
+	// with one that has no divisor in common with Users, all have their turn.
+	Step     int
 	Pattern  string // an address with one %d for the number, or a single address
 	Password string
 	Options  wire.Options
@@ -43,7 +46,7 @@ func (l Load) User(i int) string {
 	if !strings.Contains(l.Pattern, "%d") {
 		return l.Pattern
 	}
-	return fmt.Sprintf(l.Pattern, l.First+i%max(l.Users, 1))
+	return fmt.Sprintf(l.Pattern, l.First+i*max(l.Step, 1)%max(l.Users, 1))
 }
 
 // A Tally is what the operations of a load came to.

@@ -225,3 +225,15 @@ func TestALoadThatCannotEndIsRefused(t *testing.T) {
 		}
 	}
 }
+
+func TestUsersTakeTurnsByTheirStep(t *testing.T) {
+	l := load("x", 1, 1)
+	l.Step = 3
+	var turns []string
+	for i := range 5 {
+		turns = append(turns, l.User(i))
+	}
+	if got := strings.Join(turns, " "); got != "user10@example.test user13@example.test user12@example.test user11@example.test user10@example.test" {
+		t.Errorf("the turns are %s", got)
+	}
+}
