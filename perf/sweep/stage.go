@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -17,11 +18,16 @@ import (
 // A Stage is the servers that are measured, and how.
 type Stage struct {
 	SMTP, POP3 string
-	Restante   []int // roots of the process trees of all servers
-	Cassandra  []int // and of all nodes; none for the embedded store
+	// Targets are all servers, in all data centres, for Delays and ServerCounts.
+	Targets   []scenario.Target
+	Restante  []int // roots of the process trees of all servers
+	Cassandra []int // and of all nodes; none for the embedded store
 	// Stored tells how many octets all nodes have on their disks, when all is there
 	// that was acknowledged; nil where that cannot be told.
 	Stored func(ctx context.Context) (int64, error)
+	// Link tells how many octets have gone between data centres; nil where there is only
+	// one.
+	Link func(ctx context.Context) (int64, error)
 	// Settle waits until nothing is left to do of the load before; it may be nil.
 	Settle func(ctx context.Context) error
 
@@ -31,6 +37,7 @@ type Stage struct {
 
 	Rounds  int
 	Seconds float64 // how long each load lasts at most
+	Rate    float64 // mails a second of loads at a rate
 
 	// Mark is what all points have in common: where they come from, and conditions.
 	Mark report.Point
@@ -52,9 +59,11 @@ func (s *Stage) check() error {
 func (s *Stage) load(addr string, user, connections int) scenario.Load {
 	return scenario.Load{
 		Address: addr, Connections: connections, First: user, Users: 1, Pattern: s.Pattern, Password: s.Password,
-		Duration: time.Duration(s.Seconds * float64(time.Second)), Options: wire.Options{Timeout: time.Minute},
+		Duration: s.duration(), Options: wire.Options{Timeout: time.Minute},
 	}
 }
+
+func (s *Stage) duration() time.Duration { return time.Duration(s.Seconds * float64(time.Second)) }
 
 // point is a figure here; its conditions are those of the stage and its own.
 func (s *Stage) point(sweep string, x float64, unit string, at map[string]float64) report.Point {
@@ -65,16 +74,44 @@ func (s *Stage) point(sweep string, x float64, unit string, at map[string]float6
 		p.At = map[string]float64{}
 	}
 	maps.Copy(p.At, at)
+	delete(p.At, sweep)
 	return p
+}
+
+// turned is in which order values are measured in a round: there and back, so that what
+// changes with time is not taken for what changes with the value.
+func turned[T any](values []T, round int) []T {
+	values = slices.Clone(values)
+	if round%2 == 1 {
+		slices.Reverse(values)
+	}
+	return values
+}
+
+func (s *Stage) settle(ctx context.Context) error {
+	if s.Settle == nil {
+		return ctx.Err()
+	}
+	return s.Settle(ctx)
+}
+
+// link is what has gone between data centres so far.
+func (s *Stage) link(ctx context.Context) (int64, error) {
+	if s.Link == nil {
+		return 0, nil
+	}
+	return s.Link(ctx)
 }
 
 // run is one load, whose cost and latency are rounds of a point. It fails if any
 // operation did: what an error costs is not what a mail costs.
 func (s *Stage) run(ctx context.Context, all *report.Rounds, p report.Point, series string, r scenario.Runner) (scenario.Result, error) {
-	if s.Settle != nil {
-		if err := s.Settle(ctx); err != nil {
-			return scenario.Result{}, err
-		}
+	if err := s.settle(ctx); err != nil {
+		return scenario.Result{}, err
+	}
+	before, err := s.link(ctx)
+	if err != nil {
+		return scenario.Result{}, err
 	}
 	nodes, err := proc.Start(proc.System{}, s.Cassandra...)
 	if err != nil {
@@ -82,9 +119,10 @@ func (s *Stage) run(ctx context.Context, all *report.Rounds, p report.Point, ser
 	}
 	result, err := scenario.Measure(ctx, series, r, s.Restante...)
 	used, stopErr := nodes.Stop()
+	after, linkErr := s.link(ctx)
 	switch {
-	case err != nil || stopErr != nil:
-		return result, errors.Join(err, stopErr)
+	case err != nil || stopErr != nil || linkErr != nil:
+		return result, errors.Join(err, stopErr, linkErr)
 	case ctx.Err() != nil:
 		return result, ctx.Err()
 	case result.Errors > 0 || result.Operations == 0:
@@ -98,6 +136,9 @@ func (s *Stage) run(ctx context.Context, all *report.Rounds, p report.Point, ser
 	add(RestanteCPU, "ms", result.ServerCPU)
 	if len(s.Cassandra) > 0 {
 		add(CassandraCPU, "ms", float64(used.Server)/float64(time.Millisecond)/float64(result.Operations))
+	}
+	if s.Link != nil {
+		add(Link, "octets", float64(after-before)/float64(result.Operations))
 	}
 	add(P50, "ms", result.P50)
 	add(P99, "ms", result.P99)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"restante/perf/report"
 	"restante/perf/scenario"
@@ -30,9 +31,9 @@ func (s *Stage) Sizes(ctx context.Context, kib ...float64) ([]report.Point, erro
 		return nil, err
 	}
 	var all report.Rounds
-	for range s.Rounds {
-		for user, size := range kib {
-			if err := s.size(ctx, &all, user, size); err != nil {
+	for round := range s.Rounds {
+		for _, size := range turned(kib, round) {
+			if err := s.size(ctx, &all, size, round == 0); err != nil {
 				return all.Points(), err
 			}
 		}
@@ -40,10 +41,17 @@ func (s *Stage) Sizes(ctx context.Context, kib ...float64) ([]report.Point, erro
 	return all.Points(), nil
 }
 
-func (s *Stage) size(ctx context.Context, all *report.Rounds, user int, kib float64) error {
+// size measures one. What is stored is looked at once: it takes nodes long to tell, and
+// is the same in each round.
+func (s *Stage) size(ctx context.Context, all *report.Rounds, kib float64, look bool) error {
+	const user = 0
 	p := s.point(Size, kib, "KiB", map[string]float64{Recipients: 1})
 	octets := int(kib * 1024)
-	before, err := s.stored(ctx)
+	if err := s.remove(ctx, user); err != nil {
+		return err
+	}
+	look = look && s.Stored != nil
+	before, err := s.stored(ctx, look)
 	if err != nil {
 		return err
 	}
@@ -53,11 +61,11 @@ func (s *Stage) size(ctx context.Context, all *report.Rounds, user int, kib floa
 	if err != nil {
 		return err
 	}
-	after, err := s.stored(ctx)
+	after, err := s.stored(ctx, look)
 	if err != nil {
 		return err
 	}
-	if s.Stored != nil {
+	if look {
 		p := p
 		p.Series, p.Metric, p.UnitY = Delivery, Stored, "octets"
 		all.Add(p, float64(after-before)/float64(r.Operations))
@@ -71,16 +79,24 @@ func (s *Stage) size(ctx context.Context, all *report.Rounds, user int, kib floa
 	return s.remove(ctx, user)
 }
 
-func (s *Stage) stored(ctx context.Context) (int64, error) {
-	if s.Stored == nil {
+func (s *Stage) stored(ctx context.Context, look bool) (int64, error) {
+	if !look {
 		return 0, nil
+	}
+	if err := s.settle(ctx); err != nil {
+		return 0, err
 	}
 	return s.Stored(ctx)
 }
 
+// removalTimeout is how long one QUIT may take that removes all that there is.
+const removalTimeout = 10 * time.Minute
+
 // remove empties a maildrop.
 func (s *Stage) remove(ctx context.Context, user int) error {
-	_, err := scenario.Delete{Load: s.load(s.POP3, user, 1), Expect: -1}.Run(ctx)
+	l := s.load(s.POP3, user, 1)
+	l.Options.Timeout = removalTimeout
+	_, err := scenario.Delete{Load: l, Expect: -1}.Run(ctx)
 	return err
 }
 
@@ -110,31 +126,90 @@ func (s *Stage) Recipients(ctx context.Context, counts ...int) ([]report.Point, 
 	return all.Points(), nil
 }
 
+// tiny is a mail whose size is none of the matter.
+const tiny = 200
+
 // Maildrops varies how many messages of 200 octets a maildrop has when its user logs in.
-// It is one maildrop that grows, so all rounds at a number come before the next.
 func (s *Stage) Maildrops(ctx context.Context, counts ...int) ([]report.Point, error) {
+	return s.visits(ctx, Messages, counts, func(user, n int) (int, error) {
+		return n, s.fill(ctx, user, n)
+	})
+}
+
+const (
+	// atOnce is how many messages are delivered before they are removed, as by a client
+	// that looks now and then.
+	atOnce = 1000
+	// sample is how many of the last of them are enough to tell what one costs.
+	sample = 500
+)
+
+// Ever varies how many messages of 200 octets a maildrop has had, all removed, when its
+// user logs in; and what the last of them cost, where they are enough to tell.
+func (s *Stage) Ever(ctx context.Context, counts ...int) ([]report.Point, error) {
+	var last report.Rounds
+	points, err := s.visits(ctx, Ever, counts, func(user, n int) (int, error) {
+		for left := n; left > 0; left -= atOnce {
+			count := min(left, atOnce)
+			if left <= atOnce && count >= sample {
+				p := s.point(Ever, float64(n), "", map[string]float64{Size: tiny / 1024.0, Recipients: 1})
+				l := s.load(s.SMTP, user, connections)
+				l.Count, l.Duration = sample, 0
+				if _, err := s.run(ctx, &last, p, Delivery, scenario.Deliver{Load: l, Size: tiny, From: s.Sender}); err != nil {
+					return 0, err
+				}
+				count -= sample
+			}
+			if err := s.fill(ctx, user, count); err != nil {
+				return 0, err
+			}
+			if err := s.remove(ctx, user); err != nil {
+				return 0, err
+			}
+		}
+		return 0, nil
+	})
+	return append(last.Points(), points...), err
+}
+
+// visits has maildrops prepared, one for each number, and then all of them visited in
+// turn. Prepare tells how many messages it has left.
+func (s *Stage) visits(ctx context.Context, sweep string, counts []int, prepare func(user, n int) (int, error)) ([]report.Point, error) {
 	if err := s.check(); err != nil {
 		return nil, err
 	}
-	user := s.Users - 1
+	type drop struct{ user, n, messages int }
+	var drops []drop
+	for i, n := range slices.Sorted(slices.Values(counts)) {
+		d := drop{user: s.Users - 1 - i, n: n}
+		if err := s.remove(ctx, d.user); err != nil {
+			return nil, err
+		}
+		s.Say("%s %s: preparing a maildrop", sweep, report.Short(float64(n)))
+		var err error
+		if d.messages, err = prepare(d.user, n); err != nil {
+			return nil, err
+		}
+		drops = append(drops, d)
+	}
 	var all report.Rounds
-	there := 0
-	for _, n := range slices.Sorted(slices.Values(counts)) {
-		if err := s.fill(ctx, user, n-there); err != nil {
-			return all.Points(), err
-		}
-		there = n
-		if err := s.greet(ctx, user); err != nil {
-			return all.Points(), err
-		}
-		for range s.Rounds {
-			p := s.point(Messages, float64(n), "", nil)
-			if _, err := s.run(ctx, &all, p, Login, scenario.Login{Load: s.load(s.POP3, user, connections), Expect: n}); err != nil {
+	for round := range s.Rounds {
+		for _, d := range turned(drops, round) {
+			if err := s.greet(ctx, d.user); err != nil {
+				return all.Points(), err
+			}
+			p := s.point(sweep, float64(d.n), "", map[string]float64{Messages: float64(d.messages)})
+			if _, err := s.run(ctx, &all, p, Login, scenario.Login{Load: s.load(s.POP3, d.user, connections), Expect: d.messages}); err != nil {
 				return all.Points(), err
 			}
 		}
 	}
-	return all.Points(), s.remove(ctx, user)
+	for _, d := range drops {
+		if err := s.remove(ctx, d.user); err != nil {
+			return all.Points(), err
+		}
+	}
+	return all.Points(), nil
 }
 
 // fill delivers so many small mails to a user, however long that takes.
@@ -144,7 +219,7 @@ func (s *Stage) fill(ctx context.Context, user, count int) error {
 	}
 	l := s.load(s.SMTP, user, 16)
 	l.Count, l.Duration = count, 0
-	t, err := scenario.Deliver{Load: l, Size: 200, From: s.Sender, Pipelined: true}.Run(ctx)
+	t, err := scenario.Deliver{Load: l, Size: tiny, From: s.Sender, Pipelined: true}.Run(ctx)
 	if err == nil && t.Errors > 0 {
 		err = fmt.Errorf("sweep: fill a maildrop: %d of %d mails failed: %q", t.Errors, count, t.Faults)
 	}
