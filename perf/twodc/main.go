@@ -26,6 +26,7 @@ type cli struct {
 	Mission missionTest `cmd:"" help:"The performance test: mail at a rate, then every user counts, retrieves and removes it, and all is verified."`
 	Rate    rate        `cmd:"" help:"The highest rate of mail that is sustained."`
 	Lag     lag         `cmd:"" help:"How long mail takes until it is listed in the other data centre."`
+	Sweep   sweepRun    `cmd:"" help:"Vary the delay of the link, the servers, the size of a mail, maildrops and users, one after the other."`
 
 	Faults faultsRun `cmd:"" help:"Break everything, one thing after another, under traffic, and judge what clients saw."`
 }
