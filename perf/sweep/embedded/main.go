@@ -1,5 +1,6 @@
 // Embedded measures what mail costs on one server with the embedded store, which it
-// starts: by the size of a mail, by its recipients, by the messages of a maildrop.
+// starts: by the size of a mail, by its recipients, by the messages that a maildrop has,
+// and by those that it has had.
 //
 //	go run ./perf/sweep/embedded --out sweep.json
 //	go run ./perf/plot sweep.json --x size --y 'Restante CPU' --out size.svg
@@ -27,6 +28,7 @@ type cli struct {
 	Sizes      []float64 `default:"1,4,16,64,256,1024,4096,16384,25600" help:"Sizes of a mail, KiB."`
 	Recipients []int     `default:"1,2,5,10,20,50,100" help:"Recipients of a mail of 4 KiB."`
 	Messages   []int     `default:"10,100,1000,10000,100000" help:"Messages in a maildrop."`
+	Ever       []int     `default:"10,1000,100000" help:"Messages that a maildrop has had, all removed."`
 
 	Rounds  int     `default:"3" help:"How often each is measured."`
 	Seconds float64 `default:"3" help:"Length of each load."`
@@ -88,12 +90,13 @@ func (c *cli) play(ctx context.Context, s *sweep.Stage) error {
 		func() ([]report.Point, error) { return s.Sizes(ctx, c.Sizes...) },
 		func() ([]report.Point, error) { return s.Recipients(ctx, c.Recipients...) },
 		func() ([]report.Point, error) { return s.Maildrops(ctx, c.Messages...) },
+		func() ([]report.Point, error) { return s.Ever(ctx, c.Ever...) },
 	} {
 		points, err := run()
 		if err != nil {
 			return err
 		}
-		if err := report.Append(c.Out, points...); err != nil {
+		if err := errors.Join(report.Append(c.Out, points...), sweep.Table(os.Stdout, points)); err != nil {
 			return err
 		}
 	}
