@@ -23,6 +23,8 @@ const (
 	// How long the sender's notification may take, and when one that failed is repeated.
 	noticeTimeout = 30 * time.Second
 	noticeRest    = 5 * time.Minute
+	// When the store is asked again whether a message has expired.
+	spareRest = 5 * time.Minute
 	// When a content is looked for again that cannot be read, and how old a message is
 	// when one that is not there is given up: until then it may be on its way from
 	// another data centre.
@@ -254,7 +256,7 @@ func (r *round) unfit(ctx context.Context, why error) {
 // unreadable waits for a content, or gives it up.
 func (r *round) unreadable(ctx context.Context, err error) {
 	q, m := r.queue, r.message
-	if !errors.Is(err, mailbox.ErrNotFound) || q.now().time().Sub(m.accepted()) < contentLate {
+	if !errors.Is(err, mailbox.ErrNotFound) || !q.past(stampOf(m.accepted().Add(contentLate))) {
 		q.options.Log.Warn("content cannot be read yet", "message", m.id, "err", err)
 		q.putBack(m, q.now().add(contentRest))
 		return
@@ -325,7 +327,9 @@ func (r *round) notify(ctx context.Context, recipient int, action Action, expire
 // put writes when recipients are due again.
 func (r *round) put(ctx context.Context, recipients []int, next stamp) bool {
 	warned := r.message.warned
-	next = min(next, r.message.expires())
+	if end := r.message.expires(); end > r.queue.now() {
+		next = min(next, end)
+	} // else it goes on, as it has not expired by the clock of the store
 	return r.write(ctx, recipients, Deferred, next, func(e *entry, s saying) ([]byte, error) {
 		return Encode(DeferredData{Next: next.time(), Service: s.service, Outcome: s.outcome, Warned: warned, Unreached: e.vain()})
 	})
@@ -446,6 +450,7 @@ func (q *Queue) forget(m *message) {
 	delete(m.segment.messages, m.id)
 	delete(q.hints, m.id)
 	delete(q.untold, m.id)
+	delete(q.spared, m.id)
 }
 
 // chore tells the sender that a message waits for long, or that its time is over.
@@ -462,10 +467,13 @@ func (q *Queue) chore(ctx context.Context, m *message) {
 		}
 	}
 	now := q.now()
+	q.mu.Lock()
+	over := now >= q.ends(m)
+	q.mu.Unlock()
 	switch {
-	case now >= m.expires() && !q.expired(m):
-		q.putBack(m, now.add(noticeRest))
-	case now >= m.expires():
+	case over && !q.expired(m):
+		q.putBack(m, 0)
+	case over:
 		if !r.fail(ctx, r.open, true) {
 			return
 		}
@@ -476,16 +484,29 @@ func (q *Queue) chore(ctx context.Context, m *message) {
 	}
 }
 
-// expired reports whether the time of a message is over by another clock too. This process
-// may have begun with one that was days ahead, and then taken over what others have
-// accepted.
+// expired reports whether the time of a message is over by another clock too. If it is not,
+// the message goes on for a while as if its time were not over here either.
 func (q *Queue) expired(m *message) bool {
-	now, err := q.options.Clock()
-	if err == nil && stampOf(now) >= m.expires() {
+	if q.past(m.expires()) {
 		return true
 	}
-	q.options.Log.Warn("message would have expired, but for the clock of the store", "message", m.id, "store", now, "here", q.now().time(), "err", err)
+	now := q.now()
+	q.options.Log.Warn("message has expired by the clock of this server alone, and goes on", "message", m.id, "now", now.time())
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.spared[m.id] = now.add(spareRest)
 	return false
+}
+
+// past reports whether a time is over both by the clock here and by that of the store. This
+// process may have begun with one that was days ahead, and then taken over what others have
+// accepted.
+func (q *Queue) past(at stamp) bool {
+	if q.now() < at {
+		return false
+	}
+	now, err := q.options.Clock()
+	return err == nil && stampOf(now) >= at
 }
 
 // warn tells the sender of a delay, if it is time.

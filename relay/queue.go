@@ -116,6 +116,7 @@ type Queue struct {
 	hints    map[mailbox.MessageID]string
 	said     map[packedSaying]packedSaying  // shared by entries that came to the same
 	untold   map[mailbox.MessageID]stamp    // when a sender is told of a delay who could not be
+	spared   map[mailbox.MessageID]stamp    // until when a message goes on that has expired by this clock alone
 	arriving map[mailbox.MessageID]struct{} // messages not yet accepted, or refused and not withdrawn: a load leaves them alone
 	withdraw []withdrawal
 	unneeded []mailbox.MessageID // whose content is to be released
@@ -141,6 +142,7 @@ func New(o Options) (*Queue, error) {
 		opening: make(chan struct{}, 1), kick: make(chan struct{}, 1),
 		segments: make(map[Segment]*segment), hints: make(map[mailbox.MessageID]string),
 		said: make(map[packedSaying]packedSaying), untold: make(map[mailbox.MessageID]stamp), ready: newLines(),
+		spared:   make(map[mailbox.MessageID]stamp),
 		arriving: make(map[mailbox.MessageID]struct{}),
 	}
 	q.metrics = newMetrics(q)
@@ -279,7 +281,7 @@ func (q *Queue) wake(now stamp) {
 		q.waiting.remove(next)
 		due := next.due(now)
 		switch {
-		case now >= next.expires(), due == nil, next.state == isReady:
+		case now >= q.ends(next), due == nil, next.state == isReady:
 			next.state = isBusy
 			q.chores.push(next)
 		default:
@@ -298,7 +300,7 @@ func (q *Queue) line(m *message) {
 
 // calls is when the sender is to hear of a message that nobody takes.
 func (q *Queue) calls(m *message) stamp {
-	at := m.expires()
+	at := q.ends(m)
 	if again, failed := q.untold[m.id]; failed {
 		at = min(at, again)
 	} else if !m.warned {
@@ -307,15 +309,19 @@ func (q *Queue) calls(m *message) stamp {
 	return at
 }
 
+// ends is when the time of a message is over, as far as is known: see [Queue.expired]. The
+// caller holds the lock.
+func (q *Queue) ends(m *message) stamp { return max(m.expires(), q.spared[m.id]) }
+
 // place puts a message that nobody works on where it belongs, to wake at a time at the
 // earliest.
 func (q *Queue) place(m *message, earliest stamp) {
 	now := q.now()
-	if m.due(max(now, earliest)) != nil && earliest <= now && now < m.expires() {
+	if m.due(max(now, earliest)) != nil && earliest <= now && now < q.ends(m) {
 		q.line(m)
 	} else {
 		m.state = isWaiting
-		q.waiting.add(m, max(earliest, min(q.calls(m), m.earliest())))
+		q.waiting.add(m, max(earliest, min(q.calls(m), m.earliest(q.ends(m)))))
 	}
 	q.look()
 }

@@ -417,6 +417,60 @@ func TestNothingExpiresBeforeTheClockOfTheStoreSaysSo(t *testing.T) {
 	})
 }
 
+// What a process has taken over whose clock is wrong must not wait until it ends.
+func TestMailThatHasExpiredByOneClockAloneIsSent(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		a := r.pool.add("a").says(relay.Temporary, "busy")
+		id := r.submitAs(relay.Submission{Accepted: time.Now(), Expires: time.Now().Add(time.Hour)}, "barney")
+		time.Sleep(20 * time.Hour)
+		if n := len(a.got()); n < 8 || n > 12 {
+			t.Errorf("%d attempts; want the pace of others", n)
+		}
+		a.says(relay.Success, "ok")
+		time.Sleep(7 * time.Hour)
+		if !r.gone(id) {
+			t.Errorf("not sent; listed: %+v", r.List(relay.Filter{}, relay.Place{}, 1))
+		}
+		if failed := slices.DeleteFunc(r.notices.of(id), func(n string) bool { return strings.HasPrefix(n, "delayed") }); len(failed) > 0 {
+			t.Errorf("the sender heard %q", failed)
+		}
+	}, func(o *relay.Options) {
+		o.Clock = func() (time.Time, error) { return time.Now().Add(-10 * 24 * time.Hour), nil }
+	})
+}
+
+func TestAContentIsNotGivenUpByOneClockAlone(t *testing.T) {
+	missing := &brokenContents{}
+	missing.set(mailbox.ErrNotFound)
+	bubble(t, func(t *testing.T, r *rig) {
+		r.pool.add("a")
+		id := r.submit("barney")
+		time.Sleep(2 * time.Hour)
+		r.wantEvents(id, "accepted")
+		missing.set(nil) // it has come from the other data centre
+		time.Sleep(2 * time.Minute)
+		if !r.gone(id) || len(r.notices.of(id)) > 0 {
+			t.Errorf("not sent; the sender heard %q", r.notices.of(id))
+		}
+	}, func(o *relay.Options) {
+		missing.Contents = o.Contents
+		o.Contents = missing
+		o.Clock = func() (time.Time, error) { return time.Now().Add(-2 * time.Hour), nil }
+	})
+}
+
+// The clock is set forward, or the machine was suspended: the times of ids jump, and the
+// clock of the queue does not.
+func TestMailIsSentAtOnceAfterTheClockWasSetForward(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		r.pool.add("a")
+		id := r.submit("barney")
+		r.wantEvents(id, "accepted attempt delivered")
+	}, func(o *relay.Options) {
+		o.IDs = &mailbox.MessageIDs{Now: func() time.Time { return time.Now().Add(8 * time.Hour) }}
+	})
+}
+
 func TestTheSenderHearsOnceThatAMessageWaits(t *testing.T) {
 	bubble(t, func(t *testing.T, r *rig) {
 		r.pool.add("a").says(relay.Temporary, "no")

@@ -102,9 +102,9 @@ func (m *message) due(now stamp) *entry {
 	return nil
 }
 
-// earliest is when the first entry is due.
-func (m *message) earliest() stamp {
-	at := m.expires()
+// earliest is when the first entry is due, or the end if that comes before.
+func (m *message) earliest(end stamp) stamp {
+	at := end
 	for i := range m.entries {
 		if e := &m.entries[i]; e.left() {
 			at = min(at, e.due)
@@ -133,7 +133,7 @@ func (q *Queue) newMessage(id mailbox.MessageID, in *segment, s *Submission) *me
 		m.class = Normal
 	}
 	m.warned = q.options.Policies.of(m.class).Delay == 0
-	due := stampOf(m.accepted())
+	due := min(stampOf(m.accepted()), q.now()) // the clock that ids are by may have been set forward since the start
 	for i := range m.entries {
 		m.entries[i].due = due
 	}
