@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"restante/cassandra"
 	"restante/mailbox"
 	"restante/relay"
 	"restante/relay/pool"
@@ -24,6 +25,14 @@ type outgoing struct {
 	node   *relay.Node
 	pool   *pool.Pool
 }
+
+// A sharedStore is one that several processes have.
+type sharedStore interface {
+	Lanes() relay.Lanes
+	Time() (time.Time, error)
+}
+
+var _ sharedStore = (*cassandra.Store)(nil)
 
 // newRelay makes the way out, if there is one.
 func (a *App) newRelay() error {
@@ -57,11 +66,8 @@ func (a *App) newRelay() error {
 		},
 		Name: a.nodeName(),
 	}
-	if shared, ok := a.store.(interface{ Lanes() relay.Lanes }); ok {
-		node.Lanes = shared.Lanes()
-	}
-	if clock, ok := a.store.(interface{ Time() (time.Time, error) }); ok {
-		node.Queue.Clock = clock.Time
+	if shared, ok := a.store.(sharedStore); ok {
+		node.Lanes, node.Queue.Clock = shared.Lanes(), shared.Time
 	}
 	if o.node, err = relay.NewNode(node); err != nil {
 		return err

@@ -74,6 +74,25 @@ func TestAClockIsComparedWithTheTimeSinceTheLastLook(t *testing.T) {
 	})
 }
 
+func TestTheTimeOfTheClusterIsNotThatOfThisMachine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var machine setClock
+		c := &clock{session: &session{options: Options{Now: machine.now}}}
+		c.session.clock = c
+		s := &Store{session: c.session}
+		if at, err := s.Time(); !errors.Is(err, mailbox.ErrUnavailable) {
+			t.Errorf("before the first look: %s, %v", at, err)
+		}
+		cluster := time.Now().Add(-24 * time.Hour)
+		c.seen.Store(&sighting{cluster: cluster, at: time.Now()})
+		machine.set(10 * 24 * time.Hour)
+		time.Sleep(time.Minute)
+		if at, err := s.Time(); err != nil || !at.Equal(cluster.Add(time.Minute)) {
+			t.Errorf("a minute after it was %s: %s, %v", cluster, at, err)
+		}
+	})
+}
+
 func TestOneNodeWithAWrongClockDoesNotCount(t *testing.T) {
 	now := time.Now()
 	times := func(offsets ...time.Duration) (times []time.Time) {
