@@ -122,7 +122,7 @@ func run(args []string, in io.Reader, out io.Writer) (err error) {
 		told = listen(in)
 	}
 	end, stopWatching := watch(told, signals)
-	defer stopWatching()
+	defer stopWatching() //nolint:errcheck // asked for below
 	lease, err := keeper.Start(end, o.layout)
 	if err != nil {
 		return err
@@ -134,7 +134,10 @@ func run(args []string, in io.Reader, out io.Writer) (err error) {
 		}
 	}
 	err = driver.AwaitWhole(end, lease.Cluster.Nodes, func(int, error) {})
-	if stopWatching(); err != nil {
+	if ended := stopWatching(); err == nil {
+		err = ended
+	}
+	if err != nil {
 		return err
 	}
 	switch {
@@ -151,21 +154,28 @@ func run(args []string, in io.Reader, out io.Writer) (err error) {
 }
 
 // watch returns a context that ends when the input does, or with a signal: there is nobody
-// then for whom a cluster should start. It watches until stop returns.
-func watch(in *input, signals <-chan os.Signal) (ctx context.Context, stop func()) {
+// then for whom a cluster should start. It watches until stop, which returns why it ended,
+// if it did.
+func watch(in *input, signals <-chan os.Signal) (ctx context.Context, stop func() error) {
 	ctx, cancel := context.WithCancelCause(context.Background())
+	var why error
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		select {
 		case s := <-signals:
-			cancel(fmt.Errorf("ended by a signal: %v", s))
+			why = fmt.Errorf("ended by a signal: %v", s)
 		case <-in.ended:
-			cancel(errors.New("nobody is there to be told of the cluster"))
+			why = errors.New("nobody is there to be told of the cluster")
 		case <-ctx.Done():
 		}
+		cancel(why)
 	}()
-	return ctx, func() { cancel(nil); <-done }
+	return ctx, func() error {
+		cancel(nil)
+		<-done
+		return why
+	}
 }
 
 // describe tells a person what there is.

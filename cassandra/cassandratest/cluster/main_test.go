@@ -77,11 +77,15 @@ func TestAStartEndsWhereNobodyWaitsForItAnyMore(t *testing.T) {
 	signals <- os.Interrupt
 	byHand, stop := watch(new(input), signals)
 	<-byHand.Done()
-	stop()
+	if err := stop(); err == nil {
+		t.Error("a signal was lost")
+	}
 
 	gone, stop := watch(listen(strings.NewReader("")), nil)
 	<-gone.Done()
-	stop()
+	if err := stop(); err == nil {
+		t.Error("the end of the input was lost")
+	}
 
 	in, w := io.Pipe() // nobody says anything
 	defer func() { _ = w.Close() }()
@@ -89,7 +93,9 @@ func TestAStartEndsWhereNobodyWaitsForItAnyMore(t *testing.T) {
 	if err := waited.Err(); err != nil {
 		t.Errorf("while somebody waits: %v", err)
 	}
-	stop()
+	if err := stop(); err != nil {
+		t.Errorf("nothing has ended it: %v", err)
+	}
 }
 
 func TestACommandFindsTheClusterInItsEnvironment(t *testing.T) {
