@@ -156,6 +156,15 @@ func TestMailGoesToAllUsersEvenly(t *testing.T) {
 	}
 }
 
+func TestRoundsGoThereAndBack(t *testing.T) {
+	values := []int{1, 2, 3}
+	for round, want := range [][]int{{1, 2, 3}, {3, 2, 1}, {1, 2, 3}} {
+		if got := turned(values, round); !slices.Equal(got, want) {
+			t.Errorf("round %d has %v", round, got)
+		}
+	}
+}
+
 func TestAStrideComesToEverybody(t *testing.T) {
 	for _, users := range []int{1, 2, 80, 100, 1000, 9973} {
 		step := stride(users)
@@ -185,6 +194,23 @@ func TestALoadWithErrorsIsNoPoint(t *testing.T) {
 	lossy.Fate = servertest.Always(servertest.Lost)
 	if points, err := stage(t, lossy).Maildrops(t.Context(), 10); err == nil {
 		t.Errorf("logins to what was lost: %+v", points)
+	}
+}
+
+func TestASizeThatFailsLeavesTheOthers(t *testing.T) {
+	f := servertest.New(t)
+	f.Fate = func(n int) servertest.Fate { // the first one is of the first size
+		if n == 0 {
+			return servertest.Refused
+		}
+		return servertest.Kept
+	}
+	points, err := stage(t, f).Sizes(t.Context(), 64, 1)
+	if err == nil || !strings.Contains(err.Error(), "size 64") {
+		t.Error(err)
+	}
+	if p50 := of(points, Delivery, P50); len(p50) != 1 || p50[0].X != 1 || p50[0].Rounds != 2 {
+		t.Errorf("%+v", p50)
 	}
 }
 

@@ -2,6 +2,7 @@ package sweep
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -25,20 +26,29 @@ const (
 func mails(octets int) int { return max(fewest, volume/max(octets, 1)) }
 
 // Sizes varies how large a mail is, in KiB: its delivery to one recipient, its RETR, and
-// what it takes on the disks.
+// what it takes on the disks. A size that fails is left out from then on: a mail that is
+// too large for a server says nothing of the others.
 func (s *Stage) Sizes(ctx context.Context, kib ...float64) ([]report.Point, error) {
 	if err := s.check(); err != nil {
 		return nil, err
 	}
 	var all report.Rounds
+	failed := map[float64]error{}
 	for round := range s.Rounds {
 		for _, size := range turned(kib, round) {
-			if err := s.size(ctx, &all, size, round == 0); err != nil {
-				return all.Points(), err
+			if failed[size] == nil {
+				failed[size] = s.size(ctx, &all, size, round == 0)
+			}
+			if ctx.Err() != nil {
+				return all.Points(), ctx.Err()
 			}
 		}
 	}
-	return all.Points(), nil
+	var errs []error
+	for _, size := range kib {
+		errs = append(errs, failed[size])
+	}
+	return all.Points(), errors.Join(errs...)
 }
 
 // size measures one. What is stored is looked at once: it takes nodes long to tell, and
