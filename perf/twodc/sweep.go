@@ -48,9 +48,13 @@ const (
 	// rest is about how long it takes them to come to rest, longest how long they are
 	// waited for.
 	rest    = 5 * time.Second
-	longest = time.Minute
-	// overtime is how many times as long as planned a sweep may take.
+	longest = 20 * time.Second
+	// overtime is how many times as long as planned a sweep may take, and leeway how much
+	// longer a short one.
 	overtime = 3
+	leeway   = 5 * time.Minute
+	// warmRate is how many mails a second everything is warmed up with, at least.
+	warmRate = 100
 )
 
 func (r *sweepRun) Validate() error {
@@ -152,7 +156,7 @@ func (r *sweepRun) Run(ctx context.Context, s *settings, out io.Writer) error {
 		steps = append(steps, fmt.Sprintf("%s: %s; about %v", v.name, v.what, v.takes.Round(time.Minute)))
 		whole += v.takes
 	}
-	steps = append(steps, fmt.Sprintf("%d rounds, loads of %v s: about %v in all; none is given more than %d times its time", r.Rounds, r.Seconds, whole.Round(time.Minute), overtime))
+	steps = append(steps, fmt.Sprintf("%d rounds, loads of %v s: about %v in all; none is given more than %d times as long and %v", r.Rounds, r.Seconds, whole.Round(time.Minute), overtime, leeway))
 	roomy := *s
 	roomy.Users = max(s.Users, drops)
 	return roomy.play(ctx, out, steps, func(ctx context.Context, st *stage) error { return r.on(ctx, st, all) })
@@ -161,7 +165,9 @@ func (r *sweepRun) Run(ctx context.Context, s *settings, out io.Writer) error {
 // on measures sweeps on a stage.
 func (r *sweepRun) on(ctx context.Context, st *stage, chosen []variation) error {
 	w := r.measured(st)
-	if err := st.warm(ctx, w.Mission()); err != nil {
+	warm := w.Mission()
+	warm.Rate = max(warm.Rate, warmRate)
+	if err := st.warm(ctx, warm); err != nil {
 		return err
 	}
 	err := r.all(ctx, st, w, chosen)
@@ -199,7 +205,7 @@ func (r *sweepRun) all(ctx context.Context, st *stage, w *sweep.Stage, chosen []
 
 // one is one sweep, which ends in time.
 func (r *sweepRun) one(ctx context.Context, st *stage, w *sweep.Stage, v variation) ([]report.Point, error) {
-	ctx, cancel := context.WithTimeout(ctx, overtime*v.takes+longest)
+	ctx, cancel := context.WithTimeout(ctx, overtime*v.takes+leeway)
 	defer cancel()
 	return v.run(ctx, st, w)
 }
