@@ -1,6 +1,7 @@
 package wan
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -43,14 +44,21 @@ func Permitted() error {
 	if len(missing) > 0 {
 		return fmt.Errorf("%w: there is no %s", ErrNotPermitted, strings.Join(missing, ", and no "))
 	}
-	// Root of a container may or may not.
-	probe := exec.Command("ip", "-Version")
+	// Root of a container may or may not, and of a kernel without modules cannot.
+	probe := exec.Command("sh", "-ec", probes)
 	probe.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWNS}
-	if err := probe.Run(); err != nil {
-		return fmt.Errorf("%w: make a network namespace: %w", ErrNotPermitted, err)
+	if out, err := probe.CombinedOutput(); err != nil {
+		return fmt.Errorf("%w: try a network namespace: %w: %s", ErrNotPermitted, err, bytes.TrimSpace(out))
 	}
 	return nil
 }
+
+// probes does once all that a network takes, in namespaces that are gone thereafter.
+const probes = `
+mount -t tmpfs probe /mnt
+nft add table ip probe
+ip tuntap add dev probe mode tun
+echo 1 >/proc/sys/net/ipv4/conf/all/route_localnet`
 
 // keep is the life of that process.
 func keep(text string) (err error) {
