@@ -48,13 +48,6 @@ func TestADelayThatShowsIsSeen(t *testing.T) {
 	if _, twice := p50[1].At[Delay]; twice {
 		t.Errorf("the delay of all points is told for one of its own: %+v", p50[1])
 	}
-	var said []string
-	for _, v := range Judge(points) {
-		said = append(said, v.String())
-	}
-	if text := strings.Join(said, "\n"); !strings.Contains(text, "missed: delivery, p50 over delay") || !strings.Contains(text, "met: lag, p99 over delay") {
-		t.Error(text)
-	}
 }
 
 func TestAWrongAnswerIsNoPointOfADelay(t *testing.T) {
@@ -91,7 +84,7 @@ func TestServersAreTakenFromEachDatacentreInTurn(t *testing.T) {
 func TestServersAreMeasuredAtARateAndAtTheHighest(t *testing.T) {
 	f := servertest.New(t)
 	s := twoDatacentres(t, f)
-	s.Rounds, s.Rate = 1, 400
+	s.Rounds = 1
 	points, err := s.ServerCounts(t.Context(), nil, 1, 2)
 	if err != nil {
 		t.Fatal(err)
@@ -103,19 +96,19 @@ func TestServersAreMeasuredAtARateAndAtTheHighest(t *testing.T) {
 		}
 	}
 
-	// Steps of 80 and 160 mails come behind the 80 at the rate, and then there is no room
-	// for 320.
+	// Steps of 20, 40 and 80 mails come behind the 20 at the rate, and then there is no
+	// room for 160.
 	full := servertest.New(t)
 	full.Fate = func(n int) servertest.Fate {
-		if n < 500 {
+		if n < 200 {
 			return servertest.Kept
 		}
 		return servertest.Deferred
 	}
 	s = twoDatacentres(t, full)
-	s.Rounds, s.Rate, s.Seconds = 1, 1600, 0.05
-	points, err = s.ServerCounts(t.Context(), &Find{Step: 50 * time.Millisecond, Precision: 1, Restful: time.Millisecond}, 1)
-	if found := of(points, Mail, Highest); err != nil || len(found) != 1 || found[0].Value != 3200 {
+	s.Rounds, s.Rate = 1, 100
+	points, err = s.ServerCounts(t.Context(), &Find{Step: 200 * time.Millisecond, Precision: 1, Restful: time.Millisecond}, 1)
+	if found := of(points, Mail, Highest); err != nil || len(found) != 1 || found[0].Value != 400 {
 		t.Errorf("%+v, %v", found, err)
 	}
 }
