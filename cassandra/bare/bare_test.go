@@ -90,6 +90,10 @@ func TestAnyStatementPrintsItsFirstColumn(t *testing.T) {
 			t.Errorf("printed %q, want %q", out.String(), want)
 		}
 	}
+	everywhere := cql{Statement: fmt.Sprintf("SELECT local FROM %s.address LIMIT 1", c.Keyspace), Alone: true, All: true}
+	if err := everywhere.Run(t.Context(), c, io.Discard); err != nil {
+		t.Errorf("with all replicas there: %v", err)
+	}
 	if err := (&cql{Statement: "SELECT nothing"}).Run(t.Context(), c, io.Discard); err == nil {
 		t.Error("a statement that is none is carried out")
 	}

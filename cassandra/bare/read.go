@@ -100,6 +100,7 @@ func fetch(ctx context.Context, db *gocql.Session, l line) error {
 type cql struct {
 	Statement string `arg:"" help:"Statement, such as SELECT JSON * FROM system.local."`
 	Alone     bool   `help:"Ask the first host, and no other: for tables that each node has of its own."`
+	All       bool   `help:"Have every replica answer: fails where one of them is not seen."`
 }
 
 func (q *cql) Run(ctx context.Context, c *cluster, out io.Writer) error {
@@ -113,7 +114,10 @@ func (q *cql) Run(ctx context.Context, c *cluster, out io.Writer) error {
 	}
 	defer db.Close()
 	query := db.Query(q.Statement).WithContext(ctx)
-	if q.Alone {
+	switch {
+	case q.All:
+		query.Consistency(gocql.All)
+	case q.Alone:
 		query.Consistency(gocql.One)
 	}
 	rows := query.Iter()
