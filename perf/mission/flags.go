@@ -12,7 +12,8 @@ import (
 type Party struct {
 	Name, Version string
 	Targets       []scenario.Target
-	PIDs          []int // of all of it, or none
+	PIDs          []int         // of all of it, or none
+	Security      wire.Security // of POP3; mail comes in by clear text
 
 	// Users of it.
 	Users, First      int
@@ -22,7 +23,7 @@ type Party struct {
 func (p Party) clients(size int, timeout time.Duration) Clients {
 	return Clients{
 		First: p.First, Users: p.Users, Pattern: p.Pattern, Password: p.Password, Sender: peer.Sender,
-		Size: size, Options: wire.Options{Timeout: timeout}, PIDs: p.PIDs,
+		Size: size, Options: wire.Options{Timeout: timeout, Security: p.Security}, PIDs: p.PIDs,
 	}
 }
 

@@ -14,6 +14,8 @@ import (
 
 // beside is what the commands have in common that measure mail.
 type beside struct {
+	composed `embed:""`
+
 	Peers    []string `help:"Measure these as well, each alone and before: postfix (with Dovecot), restante (with its embedded store)." placeholder:"KIND"`
 	Markdown string   `help:"Write the table to FILE too." placeholder:"FILE" type:"path"`
 }
@@ -43,7 +45,7 @@ func (b beside) measure(ctx context.Context, s settings, out io.Writer, kind str
 		}
 	}
 	s.Users += spare
-	err = s.play(ctx, out, steps, func(ctx context.Context, st *stage) error {
+	err = b.play(ctx, s, out, steps, func(ctx context.Context, st *stage) error {
 		if err := one(ctx, st.party(users), st); err != nil {
 			return err
 		}
@@ -57,6 +59,9 @@ func (b beside) measure(ctx context.Context, s settings, out io.Writer, kind str
 
 // party is what the stage is to its clients. Restante on Cassandra is ours in the table.
 func (s *stage) party(users int) mission.Party {
+	if s.containers != nil {
+		return s.containers.party(users)
+	}
 	return mission.Party{
 		Name: report.Ours, Version: fmt.Sprintf("%s, Cassandra %s, %s", s.servers[0].Version, s.Layout, s.link()),
 		Targets: s.targets(), PIDs: s.serverPIDs(), Users: users, Pattern: peer.Pattern, Password: peer.Password,
@@ -117,7 +122,10 @@ func (m *missionTest) Run(ctx context.Context, s *settings, out io.Writer) error
 		if err := st.warm(ctx, t); err != nil {
 			return new(mission.Outcome), err
 		}
-		t.Say, t.Watch = st.say, meters{st, ctx}.watch
+		t.Say = st.say
+		if st.containers == nil {
+			t.Watch = meters{st, ctx}.watch
+		}
 		o, err := t.Run(ctx)
 		if o.Missed > 0 {
 			err = errors.Join(err, fmt.Errorf("%d of %d logins right behind a 250 did not see the mail", o.Missed, o.Looks))
@@ -147,7 +155,10 @@ func (r *rate) Run(ctx context.Context, s *settings, out io.Writer) error {
 		if err := st.warm(ctx, warm); err != nil {
 			return new(mission.Curve), err
 		}
-		search.Say, search.Behind = st.say, []int{st.cassandraPID()}
+		search.Say = st.say
+		if st.containers == nil {
+			search.Behind = []int{st.cassandraPID()}
+		}
 		return search.Run(ctx)
 	})
 	for _, record := range records {
@@ -158,13 +169,14 @@ func (r *rate) Run(ctx context.Context, s *settings, out io.Writer) error {
 
 // lag is how long mail takes to the other data centre.
 type lag struct {
+	composed         `embed:""`
 	mission.LagFlags `embed:""`
 	Markdown         string `help:"Write the table to FILE too." placeholder:"FILE" type:"path"`
 }
 
 func (l *lag) Run(ctx context.Context, s *settings, out io.Writer) error {
 	steps := []string{fmt.Sprintf("mail at %v/s for %v into each data centre in turn, looked for in the other every %v", l.Rate, l.Duration, l.Every)}
-	return s.play(ctx, out, steps, func(ctx context.Context, st *stage) error {
+	return l.play(ctx, *s, out, steps, func(ctx context.Context, st *stage) error {
 		p := st.party(s.Users)
 		first, last := p.Targets[0], p.Targets[len(p.Targets)-1]
 		if st.Warm > 0 {

@@ -56,6 +56,8 @@ type stage struct {
 	servers []*rig.Server // of the first data centre, then of the second
 	dir     string        // of everything that the processes keep
 	out     io.Writer
+
+	containers *containers // that somebody has started; then there is nothing else
 }
 
 // play sets the stage for work, which steps describe, and clears it, whatever happens. Where
@@ -65,7 +67,7 @@ func (s settings) play(ctx context.Context, out io.Writer, steps []string, work 
 		return s.tell(out, steps)
 	}
 	if err := wan.Permitted(); err != nil {
-		return fmt.Errorf("%w\n(deploy/README.md tells how to start two data centres in containers)", err)
+		return fmt.Errorf("%w\n(deploy/README.md tells how to start two data centres in containers, for mission, rate and lag with --compose)", err)
 	}
 	dir, err := peer.TempDir(s.Temp)
 	if err != nil {
