@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"regexp"
-	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -208,10 +207,9 @@ func (b *bench) load(ctx context.Context, s *peer.Server, r scenario.Runner) (sc
 	if err == nil && result.Errors > 0 {
 		err = fmt.Errorf("%d of %d operations failed: %q", result.Errors, result.Errors+result.Operations, result.Faults)
 	}
-	server := time.Duration(result.ServerCPU * float64(time.Millisecond) * float64(max(result.Operations, 1)))
 	return result, cost{
 		cassandra: float64(used.Server) / float64(time.Millisecond) / float64(max(result.Operations, 1)),
-		others:    max(0, used.Others-float64(server)/float64(used.Elapsed)/float64(runtime.NumCPU())),
+		others:    max(0, result.Others-used.Share()),
 	}, err
 }
 

@@ -349,9 +349,10 @@ func TestTheEndOfTheContextEndsTheTest(t *testing.T) {
 func TestEveryPhaseIsWatched(t *testing.T) {
 	var seen []string
 	test := on(servertest.New(t))
-	test.Watch = func(phase string) (func(scenario.Result) (map[string]float64, error), error) {
-		return func(r scenario.Result) (map[string]float64, error) {
+	test.Watch = func(phase string) (func(*scenario.Result) (map[string]float64, error), error) {
+		return func(r *scenario.Result) (map[string]float64, error) {
 			seen = append(seen, phase)
+			r.Others = 0.25
 			return map[string]float64{"statements an operation": 7 * float64(r.Operations) / float64(r.Operations)}, nil
 		}, nil
 	}
@@ -360,7 +361,7 @@ func TestEveryPhaseIsWatched(t *testing.T) {
 		t.Error(got)
 	}
 	for _, p := range o.Phases {
-		if p.Figures["statements an operation"] != 7 {
+		if p.Figures["statements an operation"] != 7 || p.Others != 0.25 {
 			t.Errorf("%s has %v", p.Scenario, p.Figures)
 		}
 	}

@@ -77,8 +77,9 @@ type Test struct {
 	Probe float64
 
 	// Watch is called when a phase begins, and what it returns when the phase has ended,
-	// for more figures of it. It may be nil.
-	Watch func(phase string) (ended func(scenario.Result) (map[string]float64, error), err error)
+	// for more figures of it. What is behind the server, such as a database, is counted
+	// among the others until then. It may be nil.
+	Watch func(phase string) (ended func(*scenario.Result) (map[string]float64, error), err error)
 	// Say is told what is being done. It may be nil.
 	Say func(format string, args ...any)
 }
@@ -224,14 +225,14 @@ func (r *run) add(result scenario.Result) {
 // measure is one phase.
 func (r *run) measure(ctx context.Context, name string, load scenario.Runner) (result scenario.Result, err error) {
 	r.say("%s", name)
-	ended := func(scenario.Result) (map[string]float64, error) { return nil, nil }
+	ended := func(*scenario.Result) (map[string]float64, error) { return nil, nil }
 	if r.Watch != nil {
 		if ended, err = r.Watch(name); err != nil {
 			return result, fmt.Errorf("%s: %w", name, err)
 		}
 	}
 	result, err = scenario.Measure(ctx, name, load, r.PIDs...)
-	more, watchErr := ended(result)
+	more, watchErr := ended(&result)
 	if err == nil {
 		err = watchErr
 	}

@@ -33,6 +33,11 @@ type Report struct {
 	PSS     int64 // at the end
 }
 
+// Share is the share of all processors (0 to 1) that the server has used.
+func (r Report) Share() float64 {
+	return float64(r.Server) / float64(max(r.Elapsed, 1)) / float64(runtime.NumCPU())
+}
+
 type reading struct {
 	at           time.Time
 	server, tool time.Duration

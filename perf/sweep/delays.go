@@ -113,13 +113,14 @@ func (s *Stage) mission(ctx context.Context, targets []scenario.Target) (*missio
 }
 
 // watch adds the CPU of Cassandra to a phase.
-func (s *Stage) watch(string) (func(scenario.Result) (map[string]float64, error), error) {
+func (s *Stage) watch(string) (func(*scenario.Result) (map[string]float64, error), error) {
 	nodes, err := proc.Start(proc.System{}, s.Cassandra...)
 	if err != nil {
 		return nil, err
 	}
-	return func(r scenario.Result) (map[string]float64, error) {
+	return func(r *scenario.Result) (map[string]float64, error) {
 		used, err := nodes.Stop()
+		r.Others = max(0, r.Others-used.Share())
 		return map[string]float64{CassandraCPU: float64(used.Server) / float64(time.Millisecond) / float64(max(r.Operations, 1))}, err
 	}, nil
 }
