@@ -33,7 +33,7 @@ type reading struct {
 }
 
 // watch is for the phases of a test.
-func (m meters) watch(string) (func(scenario.Result) (map[string]float64, error), error) {
+func (m meters) watch(string) (func(*scenario.Result) (map[string]float64, error), error) {
 	before, err := m.read()
 	if err != nil {
 		return nil, err
@@ -42,11 +42,12 @@ func (m meters) watch(string) (func(scenario.Result) (map[string]float64, error)
 	if err != nil {
 		return nil, err
 	}
-	return func(r scenario.Result) (map[string]float64, error) {
+	return func(r *scenario.Result) (map[string]float64, error) {
 		used, err := nodes.Stop()
 		if err != nil {
 			return nil, err
 		}
+		r.Others = max(0, r.Others-used.Share())
 		after, err := m.read()
 		if err != nil {
 			return nil, err
