@@ -39,7 +39,7 @@ func serve(t *testing.T, flags ...string) server {
 	for _, listener := range []string{"submission", "submissions", "pop3", "pop3s", "http"} {
 		args = append(args, "--"+listener, "127.0.0.1:0")
 	}
-	cmd := exec.Command(program(t), append(args, flags...)...)
+	cmd := exec.Command(built(t), append(args, flags...)...)
 	cmd.Env, cmd.Stderr = []string{}, os.Stderr
 	if err := release(); err != nil {
 		t.Fatal(err)
@@ -55,7 +55,7 @@ func serve(t *testing.T, flags ...string) server {
 			t.Error(err)
 		}
 	})
-	for end := time.Now().Add(20 * time.Second); ; {
+	for end := time.Now().Add(time.Minute); ; {
 		r, err := http.Get("http://" + s.admin + "/healthz")
 		if err == nil {
 			r.Body.Close()

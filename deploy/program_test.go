@@ -3,6 +3,7 @@
 package deploy_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -15,6 +16,8 @@ import (
 	"testing"
 
 	"go.yaml.in/yaml/v3"
+
+	"restante/internal/program"
 )
 
 func TestMain(m *testing.M) {
@@ -31,19 +34,13 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// bin is where program leaves the program.
+// bin is where built leaves the program.
 var bin string
 
-var build = sync.OnceValue(func() error {
-	out, err := exec.Command("go", "build", "-o", bin, "restante/cmd/restante").CombinedOutput()
-	if err != nil {
-		return fmt.Errorf("%w: %s", err, out)
-	}
-	return nil
-})
+var build = sync.OnceValue(func() error { return program.Build(context.Background(), bin, program.Restante) })
 
-// program is the path of the program.
-func program(t *testing.T) string {
+// built is the path of the program.
+func built(t *testing.T) string {
 	t.Helper()
 	if err := build(); err != nil {
 		t.Fatal(err)
@@ -55,7 +52,7 @@ func program(t *testing.T) string {
 // runs the tests, and returns what it prints.
 func run(t *testing.T, args ...string) (string, error) {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), program(t), args...)
+	cmd := exec.CommandContext(t.Context(), built(t), args...)
 	cmd.Env = []string{}
 	out, err := cmd.CombinedOutput()
 	return string(out), err

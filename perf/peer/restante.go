@@ -12,19 +12,13 @@ import (
 	"time"
 
 	"restante/internal/freeport"
+	"restante/internal/program"
 )
-
-// Package is that of the program restante.
-const Package = "restante/cmd/restante"
 
 // Build compiles the restante of this tree into dir and tells where it is.
 func Build(ctx context.Context, dir string) (string, error) {
 	bin := filepath.Join(dir, "bin") // beside the directories of servers, which have their names
-	out, err := exec.CommandContext(ctx, "go", "build", "-o", bin+"/", Package).CombinedOutput()
-	if err != nil {
-		return "", fmt.Errorf("build restante: %w: %s", err, out)
-	}
-	return filepath.Join(bin, "restante"), nil
+	return filepath.Join(bin, "restante"), program.Build(ctx, bin+"/", program.Restante)
 }
 
 // startRestante serves with its own defaults, on an embedded store unless the flags

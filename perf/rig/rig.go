@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"restante/internal/program"
 	"restante/perf/peer"
 	"restante/perf/report"
 	"restante/perf/scenario"
@@ -36,7 +37,7 @@ func Build(ctx context.Context, dir, restante string) (Binaries, error) {
 		{b.cluster, "restante/cassandra/cassandratest/cluster"},
 		{b.bare, "restante/cassandra/bare"},
 	} {
-		if err := build(ctx, p.binary, p.pkg); err != nil {
+		if err := program.Build(ctx, p.binary, p.pkg); err != nil {
 			return b, err
 		}
 	}

@@ -12,7 +12,7 @@ import (
 	"strings"
 	"time"
 
-	"restante/perf/peer"
+	"restante/internal/program"
 )
 
 // offsetVariable holds how much the clock of a skewed program is ahead of this machine's.
@@ -30,17 +30,9 @@ func (b *Binaries) BuildSkewed(ctx context.Context, dir string) error {
 	flag, err := skewFlag(ctx, dir)
 	if err == nil {
 		b.skewed = filepath.Join(dir, "restante-skewed")
-		err = build(ctx, b.skewed, peer.Package, flag)
+		err = program.Build(ctx, b.skewed, program.Restante, flag)
 	}
 	return err
-}
-
-func build(ctx context.Context, binary, pkg string, flags ...string) error {
-	args := append(append([]string{"build", "-o", binary}, flags...), pkg)
-	if out, err := exec.CommandContext(ctx, "go", args...).CombinedOutput(); err != nil {
-		return fmt.Errorf("build %s: %w: %s", pkg, err, out)
-	}
-	return nil
 }
 
 // A machine has one clock for all its programs. So a program that is to have another one is

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"restante/internal/program"
 )
 
 // clock tells the time of day, and how long 10 ms are.
@@ -32,7 +34,7 @@ func TestAProgramHasTheClockThatItIsGiven(t *testing.T) {
 	if err := os.WriteFile(source, []byte(clock), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if err := build(t.Context(), binary, source, flag); err != nil {
+	if err := program.Build(t.Context(), binary, source, flag); err != nil {
 		t.Fatal(err)
 	}
 	for _, offset := range []time.Duration{0, 10 * time.Second, -10*time.Second - 300*time.Millisecond, time.Hour} {

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"restante/internal/program"
 )
 
 // A server is a running restante.
@@ -25,8 +27,8 @@ type server struct {
 // startServer builds the server and starts it with everything below a directory.
 func startServer(ctx context.Context, dir string) (*server, error) {
 	bin, data := filepath.Join(dir, "restante"), filepath.Join(dir, "data")
-	if out, err := exec.CommandContext(ctx, "go", "build", "-o", bin, "restante/cmd/restante").CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("build restante: %w: %s", err, out)
+	if err := program.Build(ctx, bin, program.Restante); err != nil {
+		return nil, err
 	}
 	args := []string{"serve", "--data", data, "--domain", "example.org", "--temp-domain", "temp.example.org", "--relay-services", serviceFile(dir), "--insecure-auth"}
 	wanted := []string{"smtp", "submission", "pop3", "pop3s", "http", "admin"}
