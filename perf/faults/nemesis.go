@@ -129,12 +129,7 @@ func killDatacenter(s System, rnd *rand.Rand) Spell {
 	dc := anyDatacenter(s, rnd)
 	return Spell{Where: dc, Datacenters: []string{dc}, Nemesis: deed{
 		begin: func(ctx context.Context) error { return killAll(ctx, s, dc) },
-		end: func(ctx context.Context) error {
-			if err := eachNode(ctx, s, dc, System.StartNode); err != nil {
-				return err
-			}
-			return eachServer(ctx, s, dc, startServer)
-		},
+		end:   func(ctx context.Context) error { return startDatacenter(ctx, s, dc) },
 	}}
 }
 
@@ -169,7 +164,7 @@ func restartAll(s System, _ *rand.Rand) Spell {
 			}
 			return restartServers(ctx, s)
 		},
-		end: s.Healthy,
+		end: func(ctx context.Context) error { return startAll(ctx, s) },
 	}}
 }
 
@@ -182,8 +177,25 @@ func upgrade(s System, _ *rand.Rand) Spell {
 			}
 			return restartServers(ctx, s)
 		},
-		end: s.Healthy,
+		end: func(ctx context.Context) error { return startAll(ctx, s) },
 	}}
+}
+
+// startAll is for what was interrupted between a stop and a start.
+func startAll(ctx context.Context, s System) error {
+	for _, dc := range datacenters(s.Servers()) {
+		if err := startDatacenter(ctx, s, dc); err != nil {
+			return err
+		}
+	}
+	return s.Healthy(ctx)
+}
+
+func startDatacenter(ctx context.Context, s System, dc string) error {
+	if err := eachNode(ctx, s, dc, System.StartNode); err != nil {
+		return err
+	}
+	return eachServer(ctx, s, dc, startServer)
 }
 
 func restartServers(ctx context.Context, s System) error {

@@ -42,6 +42,24 @@ func TestEveryTroubleIsUndone(t *testing.T) {
 	}
 }
 
+func TestWhatWasInterruptedBetweenAStopAndAStartIsStarted(t *testing.T) {
+	for _, k := range Kinds() {
+		s := newStand(four())
+		s.fails = "start"
+		spell := k.choose(s, rand.New(rand.NewPCG(3, 1)))
+		if err := spell.Begin(t.Context()); err == nil {
+			continue // it starts nothing
+		}
+		s.fails = ""
+		if err := spell.End(t.Context()); err != nil {
+			t.Errorf("%s: %v", k.Name, err)
+		}
+		if err := s.Healthy(t.Context()); err != nil {
+			t.Errorf("%s: %v", k.Name, err)
+		}
+	}
+}
+
 // Quorum is what a data centre of three nodes has while no more than one is in trouble.
 func TestNoTroubleTakesTheQuorumButOfADataCentreThatItEnds(t *testing.T) {
 	ends := map[string]bool{"kill a data centre": true, "wipe a data centre": true}

@@ -14,6 +14,7 @@ import (
 type Node struct{ Name, Datacenter string }
 
 // A System is what gets into trouble. A call returns when what it says has come about.
+// What runs already is started by doing nothing.
 type System interface {
 	Nodes() []Node
 	Servers() []scenario.Target

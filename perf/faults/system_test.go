@@ -57,7 +57,7 @@ func (s *stand) change(what, name, from, to string) error {
 
 func (s *stand) KillNode(_ context.Context, n string) error  { return s.change("kill", n, "", "down") }
 func (s *stand) StopNode(_ context.Context, n string) error  { return s.change("stop", n, "", "down") }
-func (s *stand) StartNode(_ context.Context, n string) error { return s.change("start", n, "down", "") }
+func (s *stand) StartNode(_ context.Context, n string) error { return s.start("start", n, "") }
 func (s *stand) FreezeNode(_ context.Context, n string) error {
 	return s.change("freeze", n, "", "frozen")
 }
@@ -71,9 +71,19 @@ func (s *stand) StopServer(_ context.Context, n string) error {
 }
 func (s *stand) StartServer(_ context.Context, n string, skew time.Duration) error {
 	if skew != 0 {
-		return s.change(fmt.Sprintf("start %+v", skew), n, "down", "skewed")
+		return s.start(fmt.Sprintf("start %+v", skew), n, "skewed")
 	}
-	return s.change("start", n, "down", "")
+	return s.start("start", n, "")
+}
+
+func (s *stand) start(what, name, to string) error {
+	s.mu.Lock()
+	_, troubled := s.state[name]
+	s.mu.Unlock()
+	if !troubled {
+		return nil
+	}
+	return s.change(what, name, "down", to)
 }
 func (s *stand) FreezeServer(_ context.Context, n string) error {
 	return s.change("freeze", n, "", "frozen")

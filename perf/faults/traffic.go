@@ -17,9 +17,9 @@ import (
 
 // Traffic is what clients do meanwhile.
 type Traffic struct {
-	Rate     float64       `default:"20" help:"Mails a second in each data centre, in an open loop."`
+	Rate     float64       `default:"15" help:"Mails a second in each data centre, in an open loop."`
 	Writers  int           `default:"24" help:"Senders of each data centre. One that is put off comes again, with the same letter."`
-	Logins   float64       `default:"6" help:"POP3 sessions a second in each data centre."`
+	Logins   float64       `default:"4" help:"POP3 sessions a second in each data centre."`
 	Readers  int           `default:"6" help:"Readers of each data centre. Every other maildrop is read in all data centres, each of the others in one."`
 	Backlog  int           `default:"20" help:"Messages to leave in a maildrop; readers delete what is above."`
 	Attempts int           `default:"40" help:"How often a sender tries before it gives a letter up."`

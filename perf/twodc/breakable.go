@@ -41,7 +41,14 @@ func (b *breakable) StopNode(ctx context.Context, name string) error {
 }
 
 func (b *breakable) StartNode(ctx context.Context, name string) error {
+	if b.runs(ctx, name) {
+		return nil
+	}
 	return b.rig.Do(ctx, "start", name)
+}
+
+func (b *breakable) runs(ctx context.Context, node string) bool {
+	return b.rig.Do(ctx, "check", node) == nil
 }
 
 func (b *breakable) FreezeNode(ctx context.Context, name string) error {
@@ -71,6 +78,9 @@ func (b *breakable) StopServer(_ context.Context, name string) error {
 
 func (b *breakable) StartServer(ctx context.Context, name string, skew time.Duration) error {
 	return b.server(name, func(s *rig.Server) error {
+		if s.Running() {
+			return nil
+		}
 		if skew != 0 {
 			return s.Start(ctx, b.rig.Skewed(skew))
 		}
@@ -130,7 +140,7 @@ func (b *breakable) EmptyDisk(ctx context.Context, name string) error {
 	if d == nil {
 		return b.StartNode(ctx, name) // it has been stopped, and that was all
 	}
-	if b.rig.Do(ctx, "check", name) == nil {
+	if b.runs(ctx, name) {
 		if err := b.KillNode(ctx, name); err != nil {
 			return err
 		}
