@@ -1,11 +1,8 @@
 package faults
 
 import (
-	"bufio"
-	"bytes"
 	"fmt"
 	"math/rand/v2"
-	"net"
 	"slices"
 	"strconv"
 	"strings"
@@ -14,6 +11,7 @@ import (
 	"time"
 
 	"restante/perf/scenario"
+	"restante/perf/servertest"
 )
 
 // A fake is a mail service of two data centres in memory. Honest, it answers with errors
@@ -48,54 +46,10 @@ func newFake(t *testing.T, l lies) *fake {
 	for i, dc := range []string{"dc1", "dc2"} {
 		f.servers = append(f.servers, scenario.Target{
 			Name: dc + "-a", Datacenter: dc,
-			SMTP: f.listen(t, func(c *link) { f.receive(c, i) }), POP3: f.listen(t, func(c *link) { f.handOut(c, i) }),
+			SMTP: servertest.Listen(t, func(c *servertest.Link) { f.receive(c, i) }), POP3: servertest.Listen(t, func(c *servertest.Link) { f.handOut(c, i) }),
 		})
 	}
 	return f
-}
-
-// A link is one connection.
-type link struct {
-	*bufio.Reader
-	net.Conn
-}
-
-func (l *link) Read(p []byte) (int, error) { return l.Reader.Read(p) }
-
-func (l *link) say(format string, args ...any) { _, _ = fmt.Fprintf(l.Conn, format+"\r\n", args...) }
-
-// hear is the next command and its argument.
-func (l *link) hear() (verb, arg string, ok bool) {
-	line, err := l.ReadString('\n')
-	verb, arg, _ = strings.Cut(strings.TrimRight(line, "\r\n"), " ")
-	return verb, arg, err == nil
-}
-
-// listen serves until the test ends and waits for every connection.
-func (f *fake) listen(t *testing.T, serve func(*link)) string {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var all sync.WaitGroup
-	all.Go(func() {
-		for {
-			c, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			all.Go(func() {
-				defer func() { _ = c.Close() }()
-				serve(&link{bufio.NewReader(c), c})
-			})
-		}
-	})
-	t.Cleanup(func() {
-		_ = listener.Close()
-		all.Wait()
-	})
-	return listener.Addr().String()
 }
 
 // one in n times it is so.
@@ -114,56 +68,49 @@ func (f *fake) lie(is bool, n int) bool {
 	return true
 }
 
-func (f *fake) receive(c *link, at int) {
+func (f *fake) receive(c *servertest.Link, at int) {
 	var to []string
-	c.say("220 fake")
+	c.Say("220 fake")
 	for {
-		verb, arg, ok := c.hear()
+		verb, arg, ok := c.Hear()
 		switch {
 		case !ok:
 			return
 		case verb == "MAIL" && f.one(40):
-			c.say("451 not now")
+			c.Say("451 not now")
 		case verb == "RCPT":
 			to = append(to, strings.Trim(strings.TrimPrefix(arg, "TO:"), "<>"))
-			c.say("250 ok")
+			c.Say("250 ok")
 		case verb == "DATA":
-			c.say("354 go on")
+			c.Say("354 go on")
 			if !f.take(c, at, to) {
 				return
 			}
 			to = nil
 		case verb == "RSET":
 			to = nil
-			c.say("250 ok")
+			c.Say("250 ok")
 		default:
-			c.say("250 ok")
+			c.Say("250 ok")
 		}
 	}
 }
 
 // take is a mail up to the answer. It says whether the connection goes on.
-func (f *fake) take(c *link, at int, to []string) bool {
-	octets := []byte("Received: by fake\r\n")
-	for {
-		line, err := c.ReadBytes('\n')
-		if err != nil {
-			return false
-		}
-		if string(line) == ".\r\n" {
-			break
-		}
-		octets = append(octets, bytes.TrimPrefix(line, []byte("."))...)
+func (f *fake) take(c *servertest.Link, at int, to []string) bool {
+	octets, ok := c.Content()
+	if !ok {
+		return false
 	}
 	if fails := f.one(20); !fails || f.one(2) {
 		f.store(at, to, octets)
 		if !fails {
-			c.say("250 kept")
+			c.Say("250 kept")
 			return true
 		}
 	}
 	if f.one(2) {
-		c.say("451 try again")
+		c.Say("451 try again")
 		return true
 	}
 	return false
@@ -216,46 +163,46 @@ func (f *fake) view(drop string, at int) []kept {
 	return view
 }
 
-func (f *fake) handOut(c *link, at int) {
+func (f *fake) handOut(c *servertest.Link, at int) {
 	var user string
 	var view []kept
 	deleted := map[string]bool{}
-	c.say("+OK fake")
+	c.Say("+OK fake")
 	for {
-		verb, arg, ok := c.hear()
+		verb, arg, ok := c.Hear()
 		n, _ := strconv.Atoi(arg)
 		switch {
 		case !ok:
 			return
 		case verb == "USER":
 			user = arg
-			c.say("+OK")
+			c.Say("+OK")
 		case verb == "PASS" && f.one(40):
-			c.say("-ERR [SYS/TEMP] not now")
+			c.Say("-ERR [SYS/TEMP] not now")
 			return
 		case verb == "PASS":
 			view = f.view(user, at)
-			c.say("+OK")
+			c.Say("+OK")
 		case verb == "UIDL", verb == "LIST":
-			c.say("+OK")
+			c.Say("+OK")
 			for i, m := range view {
 				if verb == "UIDL" {
-					c.say("%d %s", i+1, m.uid)
+					c.Say("%d %s", i+1, m.uid)
 				} else {
-					c.say("%d %d", i+1, len(m.octets))
+					c.Say("%d %d", i+1, len(m.octets))
 				}
 			}
-			c.say(".")
+			c.Say(".")
 		case verb == "RETR" && n >= 1 && n <= len(view):
-			c.say("+OK\r\n%s.", strings.ReplaceAll(string(f.octets(view[n-1])), "\r\n.", "\r\n.."))
+			c.Retrieved(f.octets(view[n-1]))
 		case verb == "DELE" && n >= 1 && n <= len(view):
 			deleted[view[n-1].uid] = true
-			c.say("+OK")
+			c.Say("+OK")
 		case verb == "QUIT":
 			f.quit(c, user, at, deleted)
 			return
 		default:
-			c.say("-ERR no")
+			c.Say("-ERR no")
 		}
 	}
 }
@@ -271,16 +218,16 @@ func (f *fake) octets(m kept) []byte {
 	return changed
 }
 
-func (f *fake) quit(c *link, user string, at int, deleted map[string]bool) {
+func (f *fake) quit(c *servertest.Link, user string, at int, deleted map[string]bool) {
 	if fails := f.one(20); !fails || f.one(2) {
 		f.remove(user, at, deleted)
 		if !fails {
-			c.say("+OK")
+			c.Say("+OK")
 			return
 		}
 	}
 	if f.one(2) {
-		c.say("-ERR [SYS/TEMP] some are there")
+		c.Say("-ERR [SYS/TEMP] some are there")
 	}
 }
 

@@ -3,10 +3,6 @@
 package servertest
 
 import (
-	"bufio"
-	"bytes"
-	"fmt"
-	"net"
 	"slices"
 	"strconv"
 	"strings"
@@ -66,10 +62,10 @@ type message struct {
 func New(t *testing.T) *Fake {
 	t.Helper()
 	f := &Fake{maildrops: map[string][]message{}, stopped: make(chan struct{})}
-	f.SMTP = f.listen(t, func(c *link) { f.receive(c, false) })
-	f.LMTP = f.listen(t, func(c *link) { f.receive(c, true) })
-	f.POP3 = f.listen(t, func(c *link) { f.handOut(c, false) })
-	f.Far = f.listen(t, func(c *link) { f.handOut(c, true) })
+	f.SMTP = Listen(t, func(c *Link) { f.receive(c, false) })
+	f.LMTP = Listen(t, func(c *Link) { f.receive(c, true) })
+	f.POP3 = Listen(t, func(c *Link) { f.handOut(c, false) })
+	f.Far = Listen(t, func(c *Link) { f.handOut(c, true) })
 	t.Cleanup(func() { close(f.stopped) }) // before the listeners are waited for
 	return f
 }
@@ -105,93 +101,42 @@ func (f *Fake) Logins() int {
 	return f.logins
 }
 
-// A link is one connection.
-type link struct {
-	*bufio.Reader
-	net.Conn
-}
-
-func (l *link) Read(p []byte) (int, error) { return l.Reader.Read(p) }
-
-func (l *link) say(format string, args ...any) { _, _ = fmt.Fprintf(l.Conn, format+"\r\n", args...) }
-
-// hear is the next command and its argument.
-func (l *link) hear() (verb, arg string, ok bool) {
-	line, err := l.ReadString('\n')
-	verb, arg, _ = strings.Cut(strings.TrimRight(line, "\r\n"), " ")
-	return verb, arg, err == nil
-}
-
-// listen serves until the test ends and waits for every connection.
-func (f *Fake) listen(t *testing.T, serve func(*link)) string {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var all sync.WaitGroup
-	all.Go(func() {
-		for {
-			c, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			all.Go(func() {
-				defer func() { _ = c.Close() }()
-				serve(&link{bufio.NewReader(c), c})
-			})
-		}
-	})
-	t.Cleanup(func() {
-		_ = listener.Close()
-		all.Wait()
-	})
-	return listener.Addr().String()
-}
-
-func (f *Fake) receive(c *link, lmtp bool) {
+func (f *Fake) receive(c *Link, lmtp bool) {
 	var to []string
-	c.say("220 fake")
+	c.Say("220 fake")
 	for {
-		verb, arg, ok := c.hear()
+		verb, arg, ok := c.Hear()
 		switch {
 		case !ok:
 			return
 		case verb == "RCPT":
 			to = append(to, strings.Trim(strings.TrimPrefix(arg, "TO:"), "<>"))
-			c.say("250 ok")
+			c.Say("250 ok")
 		case verb == "AUTH":
 			f.mu.Lock()
 			f.logins++
 			f.mu.Unlock()
-			c.say("235 welcome")
+			c.Say("235 welcome")
 		case verb == "DATA":
-			c.say("354 go on")
+			c.Say("354 go on")
 			if !f.take(c, to, lmtp) {
 				return
 			}
 			to = nil
 		case verb == "QUIT":
-			c.say("221 bye")
+			c.Say("221 bye")
 			return
 		default:
-			c.say("250 ok")
+			c.Say("250 ok")
 		}
 	}
 }
 
 // take is a mail up to the answer. It says whether the connection goes on.
-func (f *Fake) take(c *link, to []string, lmtp bool) bool {
-	octets := []byte("Received: by fake\r\n")
-	for {
-		line, err := c.ReadBytes('\n')
-		if err != nil {
-			return false
-		}
-		if string(line) == ".\r\n" {
-			break
-		}
-		octets = append(octets, bytes.TrimPrefix(line, []byte("."))...)
+func (f *Fake) take(c *Link, to []string, lmtp bool) bool {
+	octets, ok := c.Content()
+	if !ok {
+		return false
 	}
 	fate, delay := f.next()
 	if delay > 0 {
@@ -216,7 +161,7 @@ func (f *Fake) take(c *link, to []string, lmtp bool) bool {
 	}
 	f.store(to, octets, fate)
 	for range answers(to, lmtp) {
-		c.say("%s", answer)
+		c.Say("%s", answer)
 	}
 	return true
 }
@@ -285,55 +230,55 @@ func (f *Fake) enter(by int) {
 	f.most = max(f.most, f.sessions)
 }
 
-func (f *Fake) handOut(c *link, far bool) {
+func (f *Fake) handOut(c *Link, far bool) {
 	var user string
 	var view []message
 	deleted := map[int]bool{}
 	retrieved := 0
-	c.say("+OK fake")
+	c.Say("+OK fake")
 	for {
-		verb, arg, ok := c.hear()
+		verb, arg, ok := c.Hear()
 		n, _ := strconv.Atoi(arg)
 		switch {
 		case !ok:
 			return
 		case verb == "USER":
 			user = arg
-			c.say("+OK")
+			c.Say("+OK")
 		case verb == "PASS" && arg != Password:
-			c.say("-ERR [AUTH] no")
+			c.Say("-ERR [AUTH] no")
 		case verb == "PASS":
 			view = f.view(user, far)
 			f.enter(1)
 			defer f.enter(-1)
-			c.say("+OK")
+			c.Say("+OK")
 		case verb == "STAT":
 			octets := 0
 			for _, m := range view {
 				octets += len(m.octets)
 			}
-			c.say("+OK %d %d", len(view), octets)
+			c.Say("+OK %d %d", len(view), octets)
 		case verb == "UIDL":
-			c.say("+OK")
+			c.Say("+OK")
 			for i := range view {
-				c.say("%d u%d", i+1, i)
+				c.Say("%d u%d", i+1, i)
 			}
-			c.say(".")
+			c.Say(".")
 		case verb == "RETR" && n >= 1 && n <= len(view):
 			m := view[n-1].octets
 			if retrieved++; f.Retrieved != nil {
 				m = f.Retrieved(retrieved, m)
 			}
-			c.say("+OK\r\n%s.", strings.ReplaceAll(string(m), "\r\n.", "\r\n.."))
+			c.Retrieved(m)
 		case verb == "DELE" && n >= 1 && n <= len(view) && !deleted[n]:
 			deleted[n] = true
-			c.say("+OK")
+			c.Say("+OK")
 		case verb == "QUIT":
 			f.remove(user, len(view), deleted)
-			c.say("+OK")
+			c.Say("+OK")
 			return
 		default:
-			c.say("-ERR no")
+			c.Say("-ERR no")
 		}
 	}
 }
