@@ -67,35 +67,9 @@ func (p *parties) running(o *output) mission.Party {
 // show writes the records in all the ways that are asked for.
 func (p *parties) show(w io.Writer, o *output, name string, records []mission.Record) error {
 	if o.JSON == "-" {
-		return errors.Join(report.WriteLines(w, records...), wrong(records))
+		return errors.Join(report.WriteLines(w, records...), mission.Wrong(records))
 	}
-	table := mission.Compare(name, records...)
-	if err := table.Text(w); err != nil {
-		return err
-	}
-	if err := report.Append(o.JSON, records...); err != nil {
-		return err
-	}
-	if p.Markdown != "" {
-		f, err := os.Create(p.Markdown)
-		if err != nil {
-			return err
-		}
-		if err := errors.Join(table.Markdown(f), f.Close()); err != nil {
-			return err
-		}
-	}
-	return wrong(records)
-}
-
-func wrong(records []mission.Record) error {
-	var errs []error
-	for _, r := range records {
-		if r.Failed != "" {
-			errs = append(errs, fmt.Errorf("%s: %s", r.Server, r.Failed))
-		}
-	}
-	return errors.Join(errs...)
+	return mission.Show(w, name, o.JSON, p.Markdown, records)
 }
 
 type missionTest struct {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 
 	"restante/perf/mission"
 	"restante/perf/peer"
@@ -52,7 +51,7 @@ func (b beside) measure(ctx context.Context, s settings, out io.Writer, kind str
 		return st.noPaxos(ctx)
 	})
 	if len(records) > 0 {
-		err = errors.Join(err, b.show(out, s.JSON, kind, records))
+		err = errors.Join(err, mission.Show(out, kind, s.JSON, b.Markdown, records))
 	}
 	return records, err
 }
@@ -66,26 +65,6 @@ func (s *stage) party(users int) mission.Party {
 		Name: report.Ours, Version: fmt.Sprintf("%s, Cassandra %s, %s", s.servers[0].Version, s.Layout, s.link()),
 		Targets: s.targets(), PIDs: s.serverPIDs(), Users: users, Pattern: peer.Pattern, Password: peer.Password,
 	}
-}
-
-// show writes the records in all the ways that are asked for, and fails if anything was
-// wrong with one.
-func (b beside) show(out io.Writer, json, kind string, records []mission.Record) error {
-	table := mission.Compare(kind, records...)
-	err := errors.Join(table.Text(out), report.Append(json, records...))
-	if b.Markdown != "" {
-		f, e := os.Create(b.Markdown)
-		if e != nil {
-			return errors.Join(err, e)
-		}
-		err = errors.Join(err, table.Markdown(f), f.Close())
-	}
-	for _, r := range records {
-		if r.Failed != "" {
-			err = errors.Join(err, fmt.Errorf("%s: %s", r.Server, r.Failed))
-		}
-	}
-	return err
 }
 
 // warm has mail come in at a rate, and be removed, until what is measured is no longer
@@ -196,6 +175,6 @@ func (l *lag) Run(ctx context.Context, s *settings, out io.Writer) error {
 			q.Name = into.Datacenter + " to " + from.Datacenter
 			records = append(records, mission.NewRecord("lag", q, o, err))
 		}
-		return errors.Join(st.noPaxos(ctx), beside{Markdown: l.Markdown}.show(out, s.JSON, "lag", records))
+		return errors.Join(st.noPaxos(ctx), mission.Show(out, "lag", s.JSON, l.Markdown, records))
 	})
 }
