@@ -207,6 +207,14 @@ func (v *visitor) settle() {
 	v.note("username", "ann")
 	v.send(request{"POST", "/mailboxes/" + v.seen["email"][0] + "/messages", http.Header{"Content-Type": {"message/rfc822"}},
 		"Content-Type: multipart/mixed; boundary=x\r\n\r\n--x\r\nContent-Type: application/pdf\r\n\r\nx\r\n--x--\r\n"})
+	// Most that are drawn have something that cannot be sent.
+	v.send(request{"POST", "/submissions", http.Header{"Content-Type": {"message/rfc822"}, "Authorization": {alice("secret")}},
+		"From: alice@example.org\r\nTo: bob@example.com\r\n\r\nHello.\r\n"})
+}
+
+// alice is the credentials of the account that may submit.
+func alice(password string) string {
+	return "Basic " + base64.StdEncoding.EncodeToString([]byte("alice@example.org:"+password))
 }
 
 func (v *visitor) visit() {
@@ -266,7 +274,7 @@ func (v *visitor) request(op *operation) request {
 	v.fill(&r, op)
 	if op.ID == "submit" && !v.rarely(20, "nobody") {
 		password := one(v, "password", "secret", "secret", "secret", "guess")
-		r.header.Set("Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte("alice@example.org:"+password)))
+		r.header.Set("Authorization", alice(password))
 	}
 	return r
 }
