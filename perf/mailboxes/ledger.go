@@ -302,6 +302,13 @@ func (l *ledger) listed(q query, got listing) {
 	}
 }
 
+// stuck notes that the next page of a mailbox does not go on where the last one ended.
+func (l *ledger) stuck(b int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.wrong("a next page of mailbox %d ends with nothing older than the page before", b)
+}
+
 // looked judges the number of messages of a mailbox that nobody uses any more.
 func (l *ledger) looked(b int, sent moment, messages int) {
 	l.mu.Lock()

@@ -397,7 +397,12 @@ func (r *run) auditOne(ctx context.Context, c *client, b int, email string) erro
 		if len(got.Data) == 0 {
 			return nil
 		}
-		target, q.below = got.Links.Next, got.Data[len(got.Data)-1].Received.UnixNano()
+		last := got.Data[len(got.Data)-1].Received.UnixNano()
+		if last >= q.below { // which may go on for ever
+			r.ledger.stuck(b)
+			return nil
+		}
+		target, q.below = got.Links.Next, last
 	}
 	return nil
 }

@@ -164,6 +164,8 @@ func (f *fake) list(w http.ResponseWriter, r *http.Request) {
 		l.Data = slices.Delete(l.Data, 1, 2)
 	case f.breaks("lists a message twice"):
 		l.Data[1] = l.Data[0]
+	case f.breaks("gives the same page again"):
+		l.Links.Next = r.URL.RequestURI()
 	case f.breaks("ends a page too early"):
 		l.Data, l.Links.Next = l.Data[:1], r.URL.Path+"?limit=100&beyond="+l.Data[0].ID+"&from="+l.Data[0].ID
 	}
@@ -324,6 +326,7 @@ func TestAServerThatBreaksItsWordIsFound(t *testing.T) {
 		"begins a page too late":         "begins with",
 		"leaves out a message":           "is missing on a page",
 		"ends a page too early":          "and there is another",
+		"gives the same page again":      "nothing older than the page before",
 		"gives too long a page":          "a page of 10 messages has 11",
 		"tells two sizes":                "octets, and",
 		"miscounts":                      "is said to have",
