@@ -2,12 +2,14 @@ package proc
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 )
 
 // fake is a /proc of our own making.
@@ -64,6 +66,30 @@ func TestATreeIsItsRootsAndTheirDescendants(t *testing.T) {
 	}
 	if _, err := s.Tree(99); err == nil {
 		t.Error("a process that is not there has used something")
+	}
+}
+
+func TestThreadsAreAddedUpByName(t *testing.T) {
+	f := fake{t, t.TempDir()}
+	f.process(10, 1, 1, 1, 1)
+	f.process(11, 10, 1, 1, 1)
+	f.process(20, 1, 1, 1, 1)
+	thread := func(pid, id int, name string, cpu int) {
+		f.write(fmt.Sprintf("%d/task/%d/stat", pid, id), fmt.Sprintf("%d (%s) S 1 1 1 0 -1 0 0 0 0 0 %d %d 100 100 20 0 1 0 1000 9999 1\n", id, name, cpu, 2*cpu))
+	}
+	thread(10, 10, "java", 1)
+	thread(10, 12, "GC Thread#0", 2)
+	thread(10, 13, "Stage-1:2", 4)
+	thread(11, 11, "Stage-10", 8)
+	thread(20, 20, "java", 16)
+	got, err := System{Root: f.root}.Threads(10)
+	want := map[string]time.Duration{"java": 3 * tick, "GC Thread": 6 * tick, "Stage": 36 * tick}
+	if err != nil || !maps.Equal(got, want) {
+		t.Errorf("%v, %v; want %v", got, err, want)
+	}
+	f.write("10/task/14/stat", "14 (x")
+	if _, err := (System{Root: f.root}).Threads(10); err == nil {
+		t.Error("a short stat is understood")
 	}
 }
 

@@ -30,6 +30,7 @@ type reading struct {
 	statements, timeouts, failures, retries float64
 	link                                    int64 // octets, both ways
 	written                                 map[string]int64
+	threads                                 map[string]time.Duration // of Cassandra
 }
 
 // watch is for the phases of a test.
@@ -53,7 +54,7 @@ func (m meters) watch(string) (func(*scenario.Result) (map[string]float64, error
 			return nil, err
 		}
 		each := func(total float64) float64 { return total / float64(max(r.Operations, 1)) }
-		return map[string]float64{
+		figures := map[string]float64{
 			"statements an operation":                   each(after.statements - before.statements),
 			"statements that timed out":                 after.timeouts - before.timeouts,
 			"statements that failed otherwise":          after.failures - before.failures,
@@ -63,7 +64,11 @@ func (m meters) watch(string) (func(*scenario.Result) (map[string]float64, error
 			"octets over the link an operation":         each(float64(after.link - before.link)),
 			"octets written by Cassandra an operation":  each(float64(after.written[cassandra] - before.written[cassandra])),
 			"octets written by the server an operation": each(float64(after.written[restante] - before.written[restante])),
-		}, nil
+		}
+		for kind, cpu := range byKind(before.threads, after.threads) {
+			figures["Cassandra CPU ms an operation, "+kind] = each(float64(cpu) / float64(time.Millisecond))
+		}
+		return figures, nil
 	}, nil
 }
 
@@ -103,6 +108,9 @@ func (m meters) read() (reading, error) {
 		r.link += way.Octets
 	}
 	if r.written[cassandra], err = written(m.cassandraPID()); err != nil {
+		return r, err
+	}
+	if r.threads, err = (proc.System{}).Threads(m.cassandraPID()); err != nil {
 		return r, err
 	}
 	r.written[restante], err = written(m.serverPIDs()...)
