@@ -23,7 +23,8 @@ type ledger struct {
 	boxes    []*box    // by number
 	open     []int     // the mailboxes that users may choose
 	messages []message // by number
-	faults   []string  // the first few
+	faults   []string  // the first few of each kind
+	kinds    map[string]int
 	count    counts
 }
 
@@ -81,9 +82,15 @@ type message struct {
 	lost              bool
 }
 
-const maxFaults = 10
+// How many faults are told.
+const (
+	maxFaults        = 10 // of requests that failed
+	maxFaultsOfAKind = 3  // of answers that were wrong
+)
 
-func newLedger(seed uint64, known *names) *ledger { return &ledger{seed: seed, names: known} }
+func newLedger(seed uint64, known *names) *ledger {
+	return &ledger{seed: seed, names: known, kinds: map[string]int{}}
+}
 
 // now is a moment of its own. The caller has the lock.
 func (l *ledger) now() moment {
@@ -410,8 +417,10 @@ func (l *ledger) wrong(format string, args ...any) {
 	l.fault(format, args...)
 }
 
+// fault keeps some examples of each kind, so that one does not hide the others.
 func (l *ledger) fault(format string, args ...any) {
-	if len(l.faults) < maxFaults {
+	l.kinds[format]++
+	if l.kinds[format] <= maxFaultsOfAKind {
 		l.faults = append(l.faults, fmt.Sprintf(format, args...))
 	}
 }

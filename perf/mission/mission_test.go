@@ -128,7 +128,7 @@ func TestMailThatCannotBeSentInTimeIsLeft(t *testing.T) {
 	test := on(f)
 	test.Connections, test.Overtime = 1, 100*time.Millisecond
 	o := outcome(t, test)
-	if o.Unsent < 20 || o.Accepted < 5 || o.Unsent+o.Accepted != 40 || o.Verdict.Verified != int(o.Accepted) {
+	if o.Unsent < 20 || o.Accepted < 1 || o.Unsent+o.Accepted != 40 || o.Verdict.Verified != int(o.Accepted) {
 		t.Errorf("%d accepted, %d unsent, %+v", o.Accepted, o.Unsent, o.Verdict)
 	}
 	if err := o.Err(); err == nil || !strings.Contains(err.Error(), "were not sent in time") {
