@@ -24,8 +24,32 @@ func short(t *testing.T) Trial {
 	}
 }
 
-// played is what the history of a trial comes to.
-func played(t *testing.T, trial Trial, f *fake) *history.Verdict {
+// played is what the history of a trial on a service that lies so comes to. On a busy
+// machine one may be over before it has shown anything: it is played again, for longer,
+// until it has.
+func played(t *testing.T, l lies, shown func(*history.Verdict, *fake) bool) *history.Verdict {
+	t.Helper()
+	trial := short(t)
+	for {
+		f := newFake(t, l)
+		v := play(t, trial, f)
+		all := v.Acknowledged > 0 && v.Removed > 0 && v.Later > 0 && v.Unknown > 0 && len(v.Spells) > 0 && v.Remaining > 0
+		if all && shown(v, f) {
+			return v
+		}
+		if trial.For *= 2; trial.For > longest {
+			var b strings.Builder
+			_ = v.Write(&b)
+			t.Errorf("the trial has shown nothing: %+v\n%s", v, &b)
+			return v
+		}
+	}
+}
+
+// longest is how long a trial may take to show something.
+const longest = 16 * time.Second
+
+func play(t *testing.T, trial Trial, f *fake) *history.Verdict {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
@@ -48,22 +72,18 @@ func played(t *testing.T, trial Trial, f *fake) *history.Verdict {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if v.Acknowledged == 0 || v.Removed == 0 || v.Later == 0 || v.Unknown == 0 || len(v.Spells) == 0 || v.Remaining == 0 {
-		t.Errorf("the trial has shown nothing: %+v", v)
-	}
 	return v
 }
 
 func TestAnHonestServiceHasNoFaults(t *testing.T) {
 	t.Parallel()
-	v := played(t, short(t), newFake(t, lies{}))
-	if v.Faults() > 0 {
+	repeats := func(v *history.Verdict, _ *fake) bool { // some were kept and not acknowledged
+		return v.Faults() > 0 || v.Count(history.Repeated) > 0
+	}
+	if v := played(t, lies{}, repeats); v.Faults() > 0 {
 		var b strings.Builder
 		_ = v.Write(&b)
 		t.Error(b.String())
-	}
-	if v.Count(history.Repeated) == 0 {
-		t.Error("no letter came twice, although some were kept and not acknowledged")
 	}
 }
 
@@ -80,20 +100,12 @@ func TestEveryLieIsFound(t *testing.T) {
 	} {
 		t.Run(string(rule), func(t *testing.T) {
 			t.Parallel()
-			f := newFake(t, l)
-			v := played(t, short(t), f)
-			if v.Count(rule) == 0 || f.caught == 0 {
-				var b strings.Builder
-				_ = v.Write(&b)
-				t.Errorf("%d lies, none found:\n%s", f.caught, b.String())
-			}
+			played(t, l, func(v *history.Verdict, f *fake) bool { return f.caught > 0 && v.Count(rule) > 0 })
 		})
 	}
 	t.Run("lost in one data centre", func(t *testing.T) {
 		t.Parallel()
-		if v := played(t, short(t), newFake(t, lies{forgetsThere: true})); v.Count(history.Lost) == 0 {
-			t.Error("it is not found")
-		}
+		played(t, lies{forgetsThere: true}, func(v *history.Verdict, _ *fake) bool { return v.Count(history.Lost) > 0 })
 	})
 }
 
@@ -123,10 +135,14 @@ func TestAnInterruptUndoesTheTrouble(t *testing.T) {
 	trial := short(t)
 	trial.Kinds = []Kind{{"cut the link", 1, []time.Duration{time.Hour}, cut}}
 	s := newStand(newFake(t, lies{}).servers)
-	ctx, cancel := context.WithCancel(t.Context())
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	stop := time.AfterFunc(time.Second, cancel)
-	defer stop.Stop()
+	go func() {
+		for !s.did("cut") && ctx.Err() == nil {
+			time.Sleep(10 * time.Millisecond)
+		}
+		cancel()
+	}()
 	h := history.NewRecorder(&bytes.Buffer{})
 	if err := trial.Run(ctx, s, h); err == nil || !s.did("mend") {
 		t.Errorf("%v; %q", err, s.done)
