@@ -7,7 +7,6 @@ import (
 	"os"
 	"regexp"
 	"slices"
-	"strings"
 	"time"
 
 	"restante/perf/peer"
@@ -54,7 +53,7 @@ func (m *measure) Run(ctx context.Context, c *common) error {
 	}
 	result := report.Comparison{
 		Name: m.Name, Date: time.Now(), Machine: report.Machine(), Rounds: m.Rounds,
-		Command: strings.Join(append([]string{"go run ./perf/cassandra"}, os.Args[1:]...), " "),
+		Command: report.Command(),
 		Servers: []report.ServerInfo{{Name: bareName, Version: "Cassandra alone, as the limit of every server on it"}},
 	}
 	err := c.within(ctx, func(b rig.Binaries, dir string) error {

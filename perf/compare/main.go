@@ -14,7 +14,6 @@ import (
 	"os/signal"
 	"path/filepath"
 	"regexp"
-	"strings"
 	"syscall"
 	"time"
 
@@ -119,7 +118,7 @@ func newBench(ctx context.Context, c *cli, progress io.Writer) (*bench, error) {
 	b := &bench{cli: c, progress: progress}
 	b.result = report.Comparison{
 		Name: c.Name, Date: time.Now(), Machine: report.Machine(), Rounds: c.Rounds,
-		Command: strings.Join(append([]string{"go run ./perf/compare"}, os.Args[1:]...), " "),
+		Command: report.Command(),
 	}
 	var err error
 	if b.dir, err = peer.TempDir(c.Temp); err != nil {

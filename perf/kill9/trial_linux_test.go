@@ -27,7 +27,7 @@ func TestAKilledServerKeepsItsWord(t *testing.T) {
 		t.Fatal(err)
 	}
 	trial := newTrial(settings{
-		Rounds: 3, Load: 500 * time.Millisecond, Deliverers: 4, Fetchers: 2, Maildrops: 3, Backlog: 200, Kill: []string{killServer},
+		Rounds: 3, Load: 1500 * time.Millisecond, Deliverers: 4, Fetchers: 2, Maildrops: 3, Backlog: 200, Kill: []string{killServer},
 	}, kind, peer.Settings{Dir: filepath.Join(dir, "server"), Binary: binary}, t.Output())
 	if err := trial.run(ctx); err != nil {
 		t.Fatalf("%v; %q; the server's directory is kept: %s, %v", err, trial.ledger.faults, dir, trial.keep(err))

@@ -3,8 +3,6 @@ package mission
 import (
 	"errors"
 	"fmt"
-	"os"
-	"strings"
 	"time"
 
 	"restante/perf/report"
@@ -34,7 +32,7 @@ type Record struct {
 // load ended early.
 func NewRecord(kind string, p Party, result Measured, err error) Record {
 	r := Record{
-		Kind: kind, Date: time.Now().UTC().Truncate(time.Second), Machine: report.Machine(), Command: strings.Join(os.Args, " "),
+		Kind: kind, Date: time.Now().UTC().Truncate(time.Second), Machine: report.Machine(), Command: report.Command(),
 		Server: p.Name, Version: p.Version, Result: result,
 	}
 	if err := errors.Join(err, result.Err()); err != nil {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"runtime/debug"
 	"strings"
 )
 
@@ -21,6 +22,17 @@ func Machine() string {
 		parts = append(parts, "Linux "+strings.TrimSpace(string(raw)))
 	}
 	return strings.Join(append(parts, runtime.Version()), ", ")
+}
+
+// Command is how this program was started, wherever it was built.
+func Command() string {
+	name := os.Args[0]
+	if b, ok := debug.ReadBuildInfo(); ok {
+		if dir, ok := strings.CutPrefix(b.Path, b.Main.Path); ok && dir != "" {
+			name = "go run ." + dir
+		}
+	}
+	return strings.Join(append([]string{name}, os.Args[1:]...), " ")
 }
 
 // field is the value of the first line "name: value".

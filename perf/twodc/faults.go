@@ -74,8 +74,8 @@ func (f *faultsRun) on(ctx context.Context, st *stage, kinds []faults.Kind) erro
 	verdict, broken := history.CheckFile(f.History, f.Rules, st.out)
 	if verdict != nil {
 		err = errors.Join(err, report.Append(st.JSON, brokenRecord{
-			Kind: "faults", Date: time.Now().UTC().Truncate(time.Second), Machine: report.Machine(), Command: strings.Join(os.Args, " "),
-			Version: fmt.Sprintf("%s, Cassandra %s, %s", st.servers[0].Version, st.Layout, st.link()), Verdict: verdict,
+			Kind: "faults", Date: time.Now().UTC().Truncate(time.Second), Machine: report.Machine(), Command: report.Command(),
+			Version: st.version(), Verdict: verdict,
 		}))
 	}
 	if err == nil && broken == nil {

@@ -62,7 +62,7 @@ func (s *stage) party(users int) mission.Party {
 		return s.containers.party(users)
 	}
 	return mission.Party{
-		Name: report.Ours, Version: fmt.Sprintf("%s, Cassandra %s, %s", s.servers[0].Version, s.Layout, s.link()),
+		Name: report.Ours, Version: s.version(),
 		Targets: s.targets(), PIDs: s.serverPIDs(), Users: users, Pattern: peer.Pattern, Password: peer.Password,
 	}
 }

@@ -53,6 +53,7 @@ type stage struct {
 	settings
 	network *wan.Network
 	rig     *rig.Rig
+	release string        // of Cassandra
 	servers []*rig.Server // of the first data centre, then of the second
 	dir     string        // of everything that the processes keep
 	out     io.Writer
@@ -154,8 +155,18 @@ func (s *stage) set(ctx context.Context, b rig.Binaries) (err error) {
 	if err != nil {
 		return err
 	}
-	s.say("%d nodes see each other", len(s.rig.Nodes))
+	rows, err := s.rig.Query(ctx, s.rig.Nodes[0], "SELECT release_version FROM system.local")
+	if err != nil {
+		return fmt.Errorf("release of Cassandra: %w", err)
+	}
+	s.release = strings.Join(rows, "")
+	s.say("%d nodes of Cassandra %s see each other", len(s.rig.Nodes), s.release)
 	return nil
+}
+
+// version is what is measured.
+func (s *stage) version() string {
+	return fmt.Sprintf("%s, Cassandra %s %s, %s", s.servers[0].Version, s.release, s.Layout, s.link())
 }
 
 // serve starts the servers. The first makes the accounts for all.

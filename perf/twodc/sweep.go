@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -223,8 +222,8 @@ func (r *sweepRun) measured(st *stage) *sweep.Stage {
 		Rounds: r.Rounds, Seconds: r.Seconds, Rate: r.Rate,
 		Mark: report.Point{
 			At:   map[string]float64{sweep.Copies: float64(st.copies()), sweep.Delay: milliseconds(st.Delay), sweep.Servers: float64(len(t))},
-			Date: time.Now().Format(time.DateOnly), Machine: report.Machine(), Command: strings.Join(os.Args, " "),
-			Version: fmt.Sprintf("%s, Cassandra %s", st.servers[0].Version, st.Layout),
+			Date: time.Now().Format(time.DateOnly), Machine: report.Machine(), Command: report.Command(),
+			Version: st.version(),
 		},
 		Say: st.say,
 	}

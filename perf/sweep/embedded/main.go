@@ -13,7 +13,6 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
-	"strings"
 	"syscall"
 	"time"
 
@@ -75,7 +74,7 @@ func (c *cli) run(ctx context.Context) (err error) {
 		Rounds: c.Rounds, Seconds: c.Seconds,
 		Mark: report.Point{
 			Date: time.Now().Format(time.DateOnly), Version: server.Version + ", embedded store", Machine: report.Machine(),
-			Command: strings.Join(append([]string{"go run ./perf/sweep/embedded"}, os.Args[1:]...), " "),
+			Command: report.Command(),
 		},
 		Say: func(format string, args ...any) {
 			_, _ = fmt.Fprintf(os.Stderr, time.Now().Format(time.TimeOnly)+" "+format+"\n", args...)
