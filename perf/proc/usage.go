@@ -10,7 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"time"
 )
 
@@ -110,15 +109,20 @@ func (s System) Living(pids ...int) (int, error) {
 	return living, nil
 }
 
-// Threads is the CPU of the threads of the given processes and all their descendants,
-// added up by name, without the number that one of many has at its end. The kernel keeps
-// 15 octets of a name, and nothing of a thread that has ended.
-func (s System) Threads(roots ...int) (map[string]time.Duration, error) {
+// A Thread is known by its name and its work. The kernel keeps 15 octets of a name, which
+// the thread may change.
+type Thread struct {
+	Name string
+	CPU  time.Duration // user and system time until now
+}
+
+// Threads are those of the given processes and all their descendants, by their ids.
+func (s System) Threads(roots ...int) (map[int]Thread, error) {
 	members, err := s.members(roots)
 	if err != nil {
 		return nil, err
 	}
-	cpu := map[string]time.Duration{}
+	threads := map[int]Thread{}
 	for _, p := range members {
 		tasks := filepath.Join(strconv.Itoa(p.pid), "task")
 		entries, err := os.ReadDir(s.path(tasks))
@@ -127,13 +131,16 @@ func (s System) Threads(roots ...int) (map[string]time.Duration, error) {
 		}
 		for _, e := range entries {
 			t, err := s.statOf(filepath.Join(tasks, e.Name()))
-			if err != nil && !gone(err) {
+			if gone(err) {
+				continue
+			}
+			if err != nil {
 				return nil, err
 			}
-			cpu[strings.TrimRight(t.name, "0123456789-:#_ ")] += t.own
+			threads[t.pid] = Thread{t.name, t.own}
 		}
 	}
-	return cpu, nil
+	return threads, nil
 }
 
 func (s System) members(roots []int) ([]stat, error) {

@@ -9,7 +9,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 )
 
 // fake is a /proc of our own making.
@@ -69,7 +68,7 @@ func TestATreeIsItsRootsAndTheirDescendants(t *testing.T) {
 	}
 }
 
-func TestThreadsAreAddedUpByName(t *testing.T) {
+func TestThreadsAreThoseOfTheTree(t *testing.T) {
 	f := fake{t, t.TempDir()}
 	f.process(10, 1, 1, 1, 1)
 	f.process(11, 10, 1, 1, 1)
@@ -78,12 +77,11 @@ func TestThreadsAreAddedUpByName(t *testing.T) {
 		f.write(fmt.Sprintf("%d/task/%d/stat", pid, id), fmt.Sprintf("%d (%s) S 1 1 1 0 -1 0 0 0 0 0 %d %d 100 100 20 0 1 0 1000 9999 1\n", id, name, cpu, 2*cpu))
 	}
 	thread(10, 10, "java", 1)
-	thread(10, 12, "GC Thread#0", 2)
-	thread(10, 13, "Stage-1:2", 4)
-	thread(11, 11, "Stage-10", 8)
-	thread(20, 20, "java", 16)
+	thread(10, 12, "GC (a) Thread#0", 2)
+	thread(11, 11, "Stage-10", 4)
+	thread(20, 20, "java", 8)
 	got, err := System{Root: f.root}.Threads(10)
-	want := map[string]time.Duration{"java": 3 * tick, "GC Thread": 6 * tick, "Stage": 36 * tick}
+	want := map[int]Thread{10: {"java", 3 * tick}, 12: {"GC (a) Thread#0", 6 * tick}, 11: {"Stage-10", 12 * tick}}
 	if err != nil || !maps.Equal(got, want) {
 		t.Errorf("%v, %v; want %v", got, err, want)
 	}

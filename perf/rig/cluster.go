@@ -94,7 +94,7 @@ func startCluster(ctx context.Context, binary, dir string, env []string, l Layou
 	defer func() { _ = log.Close() }()
 	heap := l.heap()
 	c.cmd = exec.Command(binary, append([]string{"-control", "-datacenters", fmt.Sprint(l.Datacenters), "-nodes", fmt.Sprint(l.Nodes),
-		"-java", fmt.Sprintf("-XX:TieredStopAtLevel=4 -Xms%s -Xmx%s", heap, heap)}, flags...)...)
+		"-java", fmt.Sprintf("-Xms%s -Xmx%s", heap, heap)}, flags...)...)
 	c.cmd.Stderr = log
 	c.cmd.Env = append(os.Environ(), env...)
 	// An interrupt at the terminal reaches only this tool, which ends the cluster in

@@ -30,7 +30,7 @@ type reading struct {
 	statements, timeouts, failures, retries float64
 	link                                    int64 // octets, both ways
 	written                                 map[string]int64
-	threads                                 map[string]time.Duration // of Cassandra
+	threads                                 map[int]proc.Thread // of Cassandra
 }
 
 // watch is for the phases of a test.

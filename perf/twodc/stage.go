@@ -23,6 +23,8 @@ type settings struct {
 	Loss      float64       `default:"0" help:"How many of the packets on the link are lost, from 0 to 1."`
 	Bandwidth float64       `default:"0" help:"Of the link each way, in Mbit/s. 0: as fast as the machine." placeholder:"MBIT"`
 	Layout    rig.Layout    `default:"2x3" help:"Cassandra's cluster, data centres x nodes of each."`
+	Java      []string      `help:"Options of the Java processes, after all others." placeholder:"OPTION" sep:"none"`
+	Set       []string      `help:"Lines for cassandra.yaml, which it must not have yet." placeholder:"LINE" sep:"none"`
 	Servers   int           `default:"2" help:"Servers of each data centre."`
 	Users     int           `default:"80" help:"Accounts."`
 	Warm      time.Duration `default:"1m" help:"How long everything is under load before the first figure: Java compiles what it runs."`
@@ -150,6 +152,12 @@ func (s *stage) set(ctx context.Context, b rig.Binaries) (err error) {
 	flags := []string{"-jmx"}
 	if s.Keep {
 		flags = append(flags, "-keep")
+	}
+	for _, option := range s.Java {
+		flags = append(flags, "-java", option)
+	}
+	for _, line := range s.Set {
+		flags = append(flags, "-set", line)
 	}
 	s.rig, err = rig.StartIn(ctx, s.network, b, s.dir, s.Layout, flags...)
 	if err != nil {

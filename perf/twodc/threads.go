@@ -3,6 +3,8 @@ package main
 import (
 	"strings"
 	"time"
+
+	"restante/perf/proc"
 )
 
 // kinds are what the threads of a node of Cassandra do, by how the kernel has their names.
@@ -10,26 +12,27 @@ var kinds = []struct {
 	name    string
 	threads []string
 }{
-	{"clients", []string{"Native-Transpor", "epollEventLoopG"}},
-	{"other nodes", []string{"Messaging-Event", "RequestResponse", "GossipStage", "GossipTasks", "HintsDispatcher"}},
-	{"writes", []string{"MutationStage"}},
-	{"reads", []string{"ReadStage"}},
-	{"commit log", []string{"PERIODIC-COMMIT", "COMMIT-LOG-ALLO", "GROUP-COMMIT"}},
-	{"flush", []string{"MemtableFlushWr", "PerDiskMemtable", "MemtablePostFl", "MemtableReclaim", "SlabPoolCleaner"}},
+	// One pool of threads, which call themselves by what they have found to do.
+	{"requests", []string{"Native-Transpor", "MutationStage", "ReadStage", "RequestResponse", "SharedPool"}},
+	{"clients' sockets", []string{"epollEventLoopG"}},
+	{"other nodes' sockets", []string{"Messaging-Event"}},
+	{"gossip", []string{"GossipStage", "GossipTasks"}},
+	{"commit log", []string{"PERIODIC-COMMIT", "COMMIT-LOG-ALLO"}},
+	{"flush", []string{"MemtableFlushWr", "PerDiskMemtable", "MemtablePostFl", "MemtableReclaim"}},
 	{"compaction", []string{"CompactionExec", "NonPeriodicTask"}},
 	{"compiler of Java", []string{"C1 CompilerThre", "C2 CompilerThre"}},
 	{"garbage collector", []string{"VM Thread", "GC Thread", "G1 "}},
 }
 
-// others are threads of no kind.
-const others = "the rest"
+// unknown is what threads of no kind do.
+const unknown = "the rest"
 
-// byKind adds up the CPU of threads between two looks. A thread that ended between them
-// leaves its kind with less, but never with less than nothing.
-func byKind(before, after map[string]time.Duration) map[string]time.Duration {
+// byKind adds up what threads did between two looks. One that has ended between them is
+// left out.
+func byKind(before, after map[int]proc.Thread) map[string]time.Duration {
 	sum := map[string]time.Duration{}
-	for name, cpu := range after {
-		sum[kindOf(name)] += max(0, cpu-before[name])
+	for id, t := range after {
+		sum[kindOf(t.Name)] += max(0, t.CPU-before[id].CPU) // less is another thread with its id
 	}
 	return sum
 }
@@ -42,5 +45,5 @@ func kindOf(thread string) string {
 			}
 		}
 	}
-	return others
+	return unknown
 }

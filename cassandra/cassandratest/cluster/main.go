@@ -55,20 +55,27 @@ func main() {
 // absent is the exit code on a machine that has nothing to run Cassandra with.
 const absent = 3
 
+// thorough has Java compile as well as it can, which pays off in a cluster that is
+// measured.
+const thorough = "-XX:TieredStopAtLevel=4"
+
 type options struct {
 	layout  keeper.Layout
-	java    string
+	java    []string
 	control bool
 	keep    bool
 	command []string
 }
 
 func parse(args []string) (options, error) {
-	var o options
+	o := options{java: []string{thorough}}
 	f := flag.NewFlagSet("cluster", flag.ContinueOnError)
 	f.IntVar(&o.layout.Datacenters, "datacenters", 1, "data centres, dc1, dc2, …")
 	f.IntVar(&o.layout.Nodes, "nodes", 1, "nodes of each data centre")
-	f.StringVar(&o.java, "java", "-XX:TieredStopAtLevel=4", "options for the Java processes, which come after their own")
+	f.Func("java", "options for the Java processes, which come after their own and "+thorough+"; may be repeated", func(text string) error {
+		o.java = append(o.java, text)
+		return nil
+	})
 	f.BoolVar(&o.layout.JMX, "jmx", false, "let nodetool in, and whoever may open a port of this machine")
 	f.BoolVar(&o.keep, "keep", false, "keep the logs of the nodes")
 	f.StringVar(&o.layout.Network, "network", "", "what begins the addresses of nodes that have these for themselves, such as 10.77")
@@ -114,7 +121,7 @@ func run(args []string, in io.Reader, out io.Writer) (err error) {
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 
 	// What the keeper hands on to Java, which reads it behind its other options.
-	if err := os.Setenv("_JAVA_OPTIONS", strings.TrimSpace(os.Getenv("_JAVA_OPTIONS")+" "+o.java)); err != nil {
+	if err := os.Setenv("_JAVA_OPTIONS", strings.Join(append([]string{os.Getenv("_JAVA_OPTIONS")}, o.java...), " ")); err != nil {
 		return err
 	}
 	told := new(input) // which never ends
