@@ -125,10 +125,14 @@ func (s *Server) Freeze() error { return signal(syscall.SIGSTOP, s.PIDs()...) }
 // Thaw lets a frozen server run on.
 func (s *Server) Thaw() error { return signal(syscall.SIGCONT, s.PIDs()...) }
 
-// Stop asks the server to end, insists after ten seconds, and returns when all
+// stopPatience is longer than what Restante gives at the end to transfers, and to the
+// removal of what users have deleted.
+const stopPatience = 45 * time.Second
+
+// Stop asks the server to end, insists where that takes too long, and returns when all
 // its processes are gone.
 func (s *Server) Stop() error {
-	err := s.process.stop(10 * time.Second)
+	err := s.process.stop(stopPatience)
 	if s.behind != nil {
 		err = errors.Join(err, s.behind.Stop())
 	}

@@ -15,13 +15,14 @@ import (
 	"os/signal"
 	"path/filepath"
 	"slices"
+	"strings"
 	"syscall"
 
 	"restante/web/internal/browser"
 )
 
 func main() {
-	if len(os.Args) < 2 {
+	if len(os.Args) < 2 || strings.HasPrefix(os.Args[1], "-") {
 		fmt.Fprintln(os.Stderr, "usage: go run ./web/screenshots DIR [STATE…]")
 		os.Exit(2)
 	}
@@ -34,6 +35,11 @@ func main() {
 }
 
 func run(ctx context.Context, dir string, only []string) (err error) {
+	for _, name := range only {
+		if !slices.ContainsFunc(scenes, func(s scene) bool { return s.name == name }) {
+			return fmt.Errorf("there is no state %q", name)
+		}
+	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
