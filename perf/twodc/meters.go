@@ -1,8 +1,10 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -43,7 +45,15 @@ func (m meters) watch(string) (func(*scenario.Result) (map[string]float64, error
 	if err != nil {
 		return nil, err
 	}
+	profiles := new(profiling)
+	if m.Profile {
+		profiles = startProfiling(m.ctx, m.servers)
+	}
 	return func(r *scenario.Result) (map[string]float64, error) {
+		shares, err := profiles.end()
+		if err != nil {
+			return nil, err
+		}
 		used, err := nodes.Stop()
 		if err != nil {
 			return nil, err
@@ -67,6 +77,9 @@ func (m meters) watch(string) (func(*scenario.Result) (map[string]float64, error
 		}
 		for kind, cpu := range byKind(before.threads, after.threads) {
 			figures["Cassandra CPU ms an operation, "+kind] = each(float64(cpu) / float64(time.Millisecond))
+		}
+		for kind, share := range shares {
+			figures["server CPU ms an operation, "+kind] = share * r.ServerCPU
 		}
 		return figures, nil
 	}, nil
@@ -117,36 +130,49 @@ func (m meters) read() (reading, error) {
 	return r, err
 }
 
-// metricsTimeout is how long a server may take to tell its metrics.
-const metricsTimeout = 10 * time.Second
-
 // metrics are what a server has counted.
 func metrics(ctx context.Context, s *rig.Server) (map[string]*dto.MetricFamily, error) {
+	raw, err := asked(ctx, s, "/metrics")
+	if err != nil {
+		return nil, err
+	}
+	parser := expfmt.NewTextParser(model.UTF8Validation)
+	families, err := parser.TextToMetricFamilies(bytes.NewReader(raw))
+	if err != nil {
+		return nil, fmt.Errorf("metrics of %s: %w", s.Name, err)
+	}
+	return families, nil
+}
+
+// answerTimeout is how long a server may take to tell about itself.
+const answerTimeout = 10 * time.Second
+
+// asked is what the admin listener of a server answers.
+func asked(ctx context.Context, s *rig.Server, path string) ([]byte, error) {
 	token, err := os.ReadFile(filepath.Join(s.Data, "admin-token"))
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, metricsTimeout)
+	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+s.Admin+"/metrics", nil)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+s.Admin+path, nil)
 	if err != nil {
 		return nil, err
 	}
 	request.Header.Set("Authorization", "Bearer "+strings.TrimSpace(string(token)))
 	answer, err := http.DefaultClient.Do(request)
 	if err != nil {
-		return nil, fmt.Errorf("metrics of %s: %w", s.Name, err)
+		return nil, fmt.Errorf("ask %s: %w", s.Name, err)
 	}
 	defer func() { _ = answer.Body.Close() }()
 	if answer.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("metrics of %s: %s", s.Name, answer.Status)
+		return nil, fmt.Errorf("ask %s for %s: %s", s.Name, path, answer.Status)
 	}
-	parser := expfmt.NewTextParser(model.UTF8Validation)
-	families, err := parser.TextToMetricFamilies(answer.Body)
+	body, err := io.ReadAll(answer.Body)
 	if err != nil {
-		return nil, fmt.Errorf("metrics of %s: %w", s.Name, err)
+		return nil, fmt.Errorf("ask %s for %s: %w", s.Name, path, err)
 	}
-	return families, nil
+	return body, nil
 }
 
 func label(m *dto.Metric, name string) string {

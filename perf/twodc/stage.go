@@ -27,7 +27,8 @@ type settings struct {
 	Set       []string      `help:"Lines for cassandra.yaml, which it must not have yet." placeholder:"LINE" sep:"none"`
 	Servers   int           `default:"2" help:"Servers of each data centre."`
 	Users     int           `default:"80" help:"Accounts."`
-	Warm      time.Duration `default:"1m" help:"How long everything is under load before the first figure: Java compiles what it runs."`
+	Warm      time.Duration `default:"5m" help:"How long everything is under load before the first figure: Java compiles what it runs."`
+	Profile   bool          `help:"Tell what the servers spend their CPU on, by profiles that they make of themselves."`
 	Binary    string        `help:"A built restante, instead of building it." type:"existingfile"`
 	Temp      string        `help:"Directory for what the processes keep (default: the system's)." type:"path"`
 	JSON      string        `name:"json" help:"Append the results to FILE as lines of JSON." placeholder:"FILE"`

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -29,6 +31,39 @@ func delivers(ctx context.Context, t *testing.T, s *rig.Server, count int) {
 	t.Helper()
 	load := scenario.Load{Address: s.SMTP, Connections: 2, Count: count, Users: 2, Pattern: peer.Pattern, Password: peer.Password}
 	faultless(ctx, t, "deliver to "+s.Name, scenario.Deliver{Load: load, Size: 2048, From: peer.Sender})
+}
+
+// metered has some more letters delivered, and what they cost told.
+func metered(ctx context.Context, t *testing.T, st *stage) {
+	t.Helper()
+	st.Profile = true
+	ended, err := meters{st, ctx}.watch("deliver")
+	if err != nil {
+		t.Fatal(err)
+	}
+	load := scenario.Load{Address: st.servers[0].SMTP, Connections: 2, Rate: 10, Duration: 3 * profiledFor, Users: 2, Pattern: peer.Pattern, Password: peer.Password}
+	r, err := scenario.Measure(ctx, "deliver", scenario.Deliver{Load: load, Size: 2048, From: peer.Sender}, st.serverPIDs()...)
+	figures, e := ended(&r)
+	if err := errors.Join(err, e); err != nil {
+		t.Fatal(err)
+	}
+	var server float64
+	for kind, ms := range figures {
+		if strings.HasPrefix(kind, "server CPU ms an operation, ") {
+			server += ms
+		}
+	}
+	if math.Abs(server-r.ServerCPU) > 1e-6 || server == 0 {
+		t.Errorf("the kinds of the servers' work are %v ms an operation, all of it is %v", server, r.ServerCPU)
+	}
+	for _, name := range []string{"Cassandra CPU ms an operation, requests", "octets over the link an operation"} {
+		if figures[name] <= 0 {
+			t.Errorf("%s: %v", name, figures[name])
+		}
+	}
+	if n := figures["statements an operation"]; n < 2 || n > 6 {
+		t.Errorf("%v statements an operation", n)
+	}
 }
 
 // fetches has each of two users find and remove some letters, which may yet be on their way
@@ -138,6 +173,7 @@ func TestTwoDatacentresServeThroughAllThatMayHappenToThem(t *testing.T) {
 		do(t, "rebuild it", err)
 		do(t, "wait", st.healthy(ctx))
 		fetches(ctx, t, two, 2)
+		metered(ctx, t, st)
 		return nil
 	})
 	if errors.Is(err, rig.ErrAbsent) && os.Getenv("RESTANTE_REQUIRE_CASSANDRA") != "1" {

@@ -41,7 +41,7 @@ func TestThePlanOfSweepsSaysWhatIsVariedAndHowLong(t *testing.T) {
 		"maildrop: login to maildrops of 10, 100, 1,000, 10,000 and 100,000 messages; about",
 		"ever: login to maildrops that have had 10, 1,000 and 100,000 messages",
 		"users: delivery and login with 80, 1,000, 10,000 and 100,000 users; about",
-		"3 rounds, loads of 15 s: about 1h",
+		"3 rounds, loads of 15 s: about 2h",
 	} {
 		if !strings.Contains(plan, want) {
 			t.Errorf("the plan does not say %q:\n%s", want, plan)
