@@ -132,7 +132,7 @@ func TestAHashThatAsksTooMuchOrIsNoneIsRefused(t *testing.T) {
 			if Check(hash, "password") {
 				t.Error("a password is accepted")
 			}
-			if took := time.Since(began); took > time.Second {
+			if took := time.Since(began); took > 10*time.Second {
 				t.Errorf("took %s", took)
 			}
 			if strings.Contains(err.Error(), someKey) {
