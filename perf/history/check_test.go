@@ -268,6 +268,25 @@ func TestAVerdictTellsWhatClientsNoticedOfEachSpell(t *testing.T) {
 	}
 }
 
+func TestTheSilenceOfASpellIsNotThatOfTheOneBefore(t *testing.T) {
+	var parts []any
+	for second := 1; second < 30; second++ {
+		if second < 14 || second >= 20 {
+			parts = append(parts, at(second, second, send("b", OK)))
+		}
+	}
+	parts = append(parts, strikes(10, 12, false, here), strikes(14, 20, false, here))
+	v, err := Check(Of(story(parts...)...), Rules{Lag: time.Second, Heal: 5 * time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []time.Duration{time.Second, 6 * time.Second} {
+		if got := v.Spells[i].Noticed[0].NoDelivery; got != want {
+			t.Errorf("spell %d: nothing was delivered for %v, want %v", i, got, want)
+		}
+	}
+}
+
 func TestTheWindowOfALossIsMeasured(t *testing.T) {
 	v, err := Check(Of(story(at(1, 2, send("a", OK)), strikes(9, 30, true, here), finally())...), rules)
 	if err != nil || v.LostWindow != 7*time.Second {

@@ -69,7 +69,8 @@ func (j *judge) add(e Entry) error {
 	return nil
 }
 
-// notice tells every spell that may be the reason.
+// notice tells every spell that may be the reason. Of a time without success, what came
+// before a spell or after the next one began is not its own.
 func (j *judge) notice(e Entry, at int) {
 	w := &j.watches[at]
 	var gap, begun time.Duration
@@ -83,12 +84,14 @@ func (j *judge) notice(e Entry, at int) {
 	}
 	j.verdict.Noticed[at].notice(e, gap, begun)
 	for i, s := range j.spells {
-		until := s.End + j.rules.Heal
+		until, next := s.End+j.rules.Heal, e.To
 		if i+1 < len(j.spells) {
-			until = min(until, max(s.End, j.spells[i+1].Begin))
+			next = max(s.End, j.spells[i+1].Begin)
+			until = min(until, next)
 		}
 		if s.Begin <= e.To && e.To-gap <= until {
-			s.Noticed[at].notice(e, gap, max(begun, s.Begin))
+			own := min(e.To, next) - max(e.To-gap, s.Begin)
+			s.Noticed[at].notice(e, own, max(begun, s.Begin))
 		}
 	}
 }
