@@ -112,7 +112,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		maildrops:    newMaildrops(session),
 		addresses:    &addresses{session: session},
 		shared:       &shared{session: session},
-		suppressions: &suppressions{session: session},
+		suppressions: newSuppressions(session),
 	}
 	if err := s.Ping(ctx); err != nil {
 		o.Log.Warn("store is not ready", "err", err)

@@ -43,7 +43,14 @@ const suppressedAtOnce = 100
 // suppressions are relay.Suppressions.
 type suppressions struct {
 	*session
-	writes succession
+	writes    succession
+	inquiries inquiries
+}
+
+func newSuppressions(s *session) *suppressions {
+	l := &suppressions{session: s}
+	l.inquiries = inquiries{look: l.look, under: make(map[string]*inquiry)}
+	return l
 }
 
 func (l *suppressions) Suppress(ctx context.Context, account mailbox.Address, s relay.Suppression) error {
@@ -67,12 +74,27 @@ func (l *suppressions) Suppressed(ctx context.Context, account mailbox.Address, 
 	slices.Sort(wanted)
 	var found []relay.Suppression
 	for some := range slices.Chunk(slices.Compact(wanted), suppressedAtOnce) {
-		for s, err := range l.suppressed(l.read(ctx, selectSuppressed, LocalQuorum, plain(account), some), at) {
-			if err != nil {
-				return nil, fmt.Errorf("cassandra: look for the suppressed of %s: %w", account, err)
-			}
-			found = append(found, s)
+		rows, err := l.inquiries.ask(ctx, plain(account), some)
+		if err != nil {
+			return nil, fmt.Errorf("cassandra: look for the suppressed of %s: %w", account, err)
 		}
+		for _, s := range rows {
+			if _, asked := slices.BinarySearch(some, plain(s.Address)); asked && at.Before(s.Until) {
+				found = append(found, s)
+			}
+		}
+	}
+	return found, nil
+}
+
+// look is what the table has of some addresses of an account.
+func (l *suppressions) look(ctx context.Context, account string, addresses []string) ([]relay.Suppression, error) {
+	var found []relay.Suppression
+	for s, err := range l.suppressed(l.read(ctx, selectSuppressed, LocalQuorum, account, addresses), time.Time{}) {
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, s)
 	}
 	return found, nil
 }
