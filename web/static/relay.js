@@ -470,11 +470,14 @@ $("adoption-form").onsubmit = e => {
 
 // Asking.
 
+// look draws how things are, unless somebody has paused the page or left it meanwhile.
 async function look() {
+  const mine = turning;
   const [{ services }, stats] = await Promise.all([
     ask("GET", "v1/services"),
     ask("GET", "v1/queue/stats").catch(e => { if (e.status === 503) return e; throw e; }),
   ]);
+  if (mine !== turning) return;
   drawServices(services);
   if (stats instanceof Problem) fail(`The queue: ${stats.message}.`);
   else {
@@ -558,6 +561,7 @@ $("hold").onclick = () => {
   $("hold").ariaPressed = String(held);
   if (!held) return turn();
   turning++;
+  clearTimeout(early);
   stream.abort();
 };
 
