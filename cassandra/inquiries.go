@@ -11,13 +11,13 @@ import (
 // Inquiries look for suppressed recipients. Who comes with others while one of the same
 // account is on its way is asked for together with them as soon as that has ended: an
 // account that submits much asks once for many messages, and nobody gets an answer that
-// was read before he asked. At most two are ahead of an answer.
+// was read before he asked. Nobody waits for more than two: the one under way, and his own.
 type inquiries struct {
 	// look reads those rows of an account that are there.
 	look func(ctx context.Context, account string, addresses []string) ([]relay.Suppression, error)
 
-	mu    sync.Mutex
-	under map[string]*inquiry // way, by the account
+	mu       sync.Mutex
+	underWay map[string]*inquiry // by the account
 }
 
 // An inquiry is one question, which several have.
@@ -32,11 +32,11 @@ type inquiry struct {
 // ask returns the rows of some addresses of an account, and perhaps of others.
 func (i *inquiries) ask(ctx context.Context, account string, addresses []string) ([]relay.Suppression, error) {
 	i.mu.Lock()
-	running := i.under[account]
+	running := i.underWay[account]
 	switch {
 	case running == nil:
 		q := &inquiry{addresses: addresses, done: make(chan struct{})}
-		i.under[account] = q
+		i.underWay[account] = q
 		i.mu.Unlock()
 		i.carryOut(ctx, account, q)
 		return q.found, q.err
@@ -72,9 +72,9 @@ func (i *inquiries) carryOut(ctx context.Context, account string, q *inquiry) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	if q.next != nil {
-		i.under[account] = q.next
+		i.underWay[account] = q.next
 	} else {
-		delete(i.under, account)
+		delete(i.underWay, account)
 	}
 	close(q.done)
 }

@@ -34,7 +34,7 @@ func (q *questioned) look(_ context.Context, account string, addresses []string)
 }
 
 func (q *questioned) inquiries() *inquiries {
-	return &inquiries{look: q.look, under: make(map[string]*inquiry)}
+	return &inquiries{look: q.look, underWay: make(map[string]*inquiry)}
 }
 
 func has(found []relay.Suppression, address string) bool {
@@ -63,8 +63,8 @@ func TestThoseOfAnAccountAreLookedForTogether(t *testing.T) {
 			}
 		})
 		all.Wait()
-		if took := time.Since(began); len(table.looks) != 3 || took != 2*time.Second || len(i.under) != 0 {
-			t.Errorf("%d looks in %v, %d are under way", len(table.looks), took, len(i.under))
+		if took := time.Since(began); len(table.looks) != 3 || took != 2*time.Second || len(i.underWay) != 0 {
+			t.Errorf("%d looks in %v, %d are under way", len(table.looks), took, len(i.underWay))
 		}
 	})
 }
@@ -154,8 +154,8 @@ func TestALookThatFailsFailsForAllWhoAsked(t *testing.T) {
 			})
 		}
 		all.Wait()
-		if len(table.looks) != 2 || len(i.under) != 0 {
-			t.Errorf("%d looks, %d are under way", len(table.looks), len(i.under))
+		if len(table.looks) != 2 || len(i.underWay) != 0 {
+			t.Errorf("%d looks, %d are under way", len(table.looks), len(i.underWay))
 		}
 	})
 }

@@ -49,7 +49,7 @@ type suppressions struct {
 
 func newSuppressions(s *session) *suppressions {
 	l := &suppressions{session: s}
-	l.inquiries = inquiries{look: l.look, under: make(map[string]*inquiry)}
+	l.inquiries = inquiries{look: l.look, underWay: make(map[string]*inquiry)}
 	return l
 }
 
