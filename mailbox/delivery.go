@@ -21,6 +21,10 @@ type Deliveries struct {
 	IDs      *MessageIDs
 	Log      *slog.Logger
 
+	// MaxInline is how many octets a content for one maildrop that stays may have, to be
+	// listed with the message: for stores that it spares a write. Zero: none is.
+	MaxInline int
+
 	mu          sync.Mutex
 	toWithdraw  []Entry // lines that may be listed although their delivery failed
 	withdrawing bool    // Withdraw runs
@@ -47,6 +51,18 @@ const (
 // a message arrives twice. It fails after DeliverTimeout, however slowly the content
 // is handed over.
 func (d *Deliveries) Deliver(ctx context.Context, env Envelope, content io.Reader) (Message, error) {
+	if d.MaxInline > 0 && len(env.Recipients) == 1 && stays(env.Recipients[0]) {
+		ctx, cancel := context.WithTimeoutCause(ctx, DeliverTimeout, errTooSlow)
+		defer cancel()
+		begin, err := io.ReadAll(io.LimitReader(within{ctx, content}, int64(d.MaxInline)+1))
+		if err != nil {
+			return Message{}, fmt.Errorf("read content: %w", err)
+		}
+		if n := len(begin); n > 0 && n <= d.MaxInline {
+			return d.deliverInline(ctx, env.Recipients[0], begin)
+		}
+		content = io.MultiReader(bytes.NewReader(begin), content)
+	}
 	m, entries, err := d.deliver(ctx, d.IDs.Next(), env, content)
 	if err != nil {
 		d.withdraw(ctx, entries)
@@ -61,6 +77,27 @@ func (d *Deliveries) DeliverShort(ctx context.Context, to Recipient, content []b
 	if len(content) == 0 || len(content) > MaxInline || !to.Maildrop.Temporary() {
 		return d.Deliver(ctx, Envelope{Recipients: []Recipient{to}}, bytes.NewReader(content))
 	}
+	return d.deliverInline(ctx, to, content)
+}
+
+// within reads until its context ends.
+type within struct {
+	ctx context.Context
+	io.Reader
+}
+
+func (w within) Read(p []byte) (int, error) {
+	if w.ctx.Err() != nil {
+		return 0, fmt.Errorf("%w: %w", ErrUnavailable, context.Cause(w.ctx))
+	}
+	return w.Reader.Read(p)
+}
+
+// stays reports whether what a recipient gets is kept until it is removed.
+func stays(to Recipient) bool { return !to.Maildrop.Temporary() && to.Expires.IsZero() }
+
+// deliverInline delivers a content that is listed with the message.
+func (d *Deliveries) deliverInline(ctx context.Context, to Recipient, content []byte) (Message, error) {
 	m := Message{ID: d.IDs.Next(), Octets: int64(len(content)), Expires: to.Expires, Recipients: 1}
 	entries := []Entry{{to.Maildrop, m}}
 	entries[0].Message.Inline = string(content)

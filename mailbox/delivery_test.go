@@ -124,6 +124,54 @@ func TestAShortDeliveryIsOneWrite(t *testing.T) {
 	}
 }
 
+func TestAStoreMayListTheContentOfWhatOneRecipientKeeps(t *testing.T) {
+	const most = 5000
+	put, listedOnly := []string{"Contents.Put", "Maildrops.Add"}, []string{"Maildrops.Add"}
+	keeps, ends := recipients(1), recipients(1)
+	ends.Recipients[0].Expires = time.Now().Add(time.Hour)
+	for name, c := range map[string]struct {
+		to     mailbox.Envelope
+		octets int
+		want   []string
+	}{
+		"an octet":                {keeps, 1, listedOnly},
+		"the most":                {keeps, most, listedOnly},
+		"more than the most":      {keeps, most + 1, put},
+		"much more":               {keeps, 1 << 20, put},
+		"nothing":                 {keeps, 0, put},
+		"for two":                 {recipients(2), 200, put},
+		"for a temporary address": {mailbox.Envelope{Recipients: []mailbox.Recipient{temporaryRecipient()}}, 200, put},
+		"what expires":            {ends, 200, put},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := mailboxtest.Faulty(mailboxtest.Memory(), mailboxtest.Never)
+			d := f.Deliveries()
+			d.MaxInline = most
+			content := mailboxtest.Message(c.octets)
+			m, err := d.Deliver(t.Context(), c.to, iotest.HalfReader(bytes.NewReader(content)))
+			if err != nil || !slices.Equal(f.Calls(), c.want) || m.Octets != int64(c.octets) {
+				t.Errorf("%v, %v takes %v; want %v", m, err, f.Calls(), c.want)
+			}
+			for _, r := range c.to.Recipients {
+				list := listed(t, f.Intact, r.Maildrop, content)
+				if len(list) != 1 || list[0].ID != m.ID || list[0].Recipients != m.Recipients {
+					t.Errorf("listed are %v; want %v", list, m)
+				}
+			}
+		})
+	}
+	for _, octets := range []int{0, 100, most, most + 1, 3 * most} {
+		f := mailboxtest.Faulty(mailboxtest.Memory(), mailboxtest.Never)
+		d := f.Deliveries()
+		d.MaxInline = most
+		broken := errors.New("the connection broke")
+		content := io.MultiReader(bytes.NewReader(mailboxtest.Message(octets)), iotest.ErrReader(broken))
+		if _, err := d.Deliver(t.Context(), keeps, content); !errors.Is(err, broken) || slices.Contains(f.Calls(), "Maildrops.Add") {
+			t.Errorf("what breaks off after %d octets: %v, %v", octets, err, f.Calls())
+		}
+	}
+}
+
 // Whatever goes wrong in a short delivery: nil means listed once and open to read, an
 // error that it is not there, unless the store did not let it be withdrawn.
 func TestAShortDeliveryKeepsItsPromiseWhicheverCallGoesWrong(t *testing.T) {
@@ -414,8 +462,16 @@ func TestADeliveryEndsSoonAfterItsContextThoughTheStoreHangs(t *testing.T) {
 }
 
 func TestADeliveryThatTakesTooLongIsRefused(t *testing.T) {
+	for name, inline := range map[string]int{"put": 0, "listed with its content": 5000} {
+		t.Run(name, func(t *testing.T) { tooLongIsRefused(t, inline) })
+	}
+}
+
+func tooLongIsRefused(t *testing.T, inline int) {
 	synctest.Test(t, func(t *testing.T) {
 		stores := mailboxtest.Memory()
+		d := stores.Deliveries()
+		d.MaxInline = inline
 		env := recipients(1)
 		begin := time.Now()
 		drip := io.LimitReader(readerFunc(func(p []byte) (int, error) {
@@ -423,7 +479,7 @@ func TestADeliveryThatTakesTooLongIsRefused(t *testing.T) {
 			p[0] = 'x'
 			return 1, nil
 		}), 24*60)
-		_, err := stores.Deliveries().Deliver(t.Context(), env, drip)
+		_, err := d.Deliver(t.Context(), env, drip)
 		if took := time.Since(begin); !errors.Is(err, mailbox.ErrUnavailable) || took > mailbox.DeliverTimeout+2*time.Minute {
 			t.Errorf("Deliver = %v after %v; want ErrUnavailable after %v", err, took, mailbox.DeliverTimeout)
 		}

@@ -162,12 +162,12 @@ type Message struct {
 	Recipients int       // how many maildrops the content is for; zero: not known
 	Place      Place     // where the store listed it
 
-	// Inline is the content itself, of a short message for one temporary maildrop that
-	// is listed with it. Empty: Contents has it.
+	// Inline is the content itself, of a short message for one maildrop that is listed
+	// with it. Empty: Contents has it.
 	Inline string
 }
 
-// MaxInline is how many octets may be listed with a message.
+// MaxInline is how many octets may be listed with a message in a temporary maildrop.
 const MaxInline = 4 << 10
 
 // OpenInline is the content of a message that was listed with it, or nil where it was
@@ -183,8 +183,9 @@ func (m Message) OpenInline() io.ReadCloser {
 // it in, Remove uses it to find the line without reading again, and everyone else
 // leaves it alone. Not every store has places.
 type Place struct {
-	Lane MessageID // a log with one writer
-	Ord  int64     // the position in it
+	Lane   MessageID  // a log with one writer
+	Ord    int64      // the position in it
+	Within MaildropID // whose the line is, if the content is kept with it; else zero
 }
 
 // An Entry is a message in a maildrop.

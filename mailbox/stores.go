@@ -30,8 +30,9 @@ type Contents interface {
 	Put(ctx context.Context, c Content, r io.Reader) (octets int64, err error)
 
 	// Open is the content of a message from its first octet: what is Inline, where
-	// anything is, and otherwise what was put. Of that the id is enough; what else is
-	// known of the message may spare a look. The reader fails rather than end early.
+	// anything is, then what was listed with it, which the place says, and otherwise
+	// what was put. Of that the id is enough; what else is known of the message may spare
+	// a look. The reader fails rather than end early.
 	// Open fails with ErrNotFound only if no data centre has the content. The caller
 	// closes the reader.
 	Open(ctx context.Context, m Message) (io.ReadCloser, error)
@@ -56,10 +57,11 @@ type Maildrops interface {
 	// Add returns nil every entry is durable and in the next List of its
 	// maildrop. When it fails, any of them may be.
 	//
-	// What is Inline, of a message for one temporary maildrop, was not put, and is kept
-	// with the line: from then on, Contents opens what List and Newest return, for as
-	// long as it is listed. They return it with the message, or leave it out where
-	// Contents has it by the id.
+	// What is Inline, of a message for one maildrop, was not put, and is kept with the
+	// line: from then on, Contents opens what List and Newest return, for as long as it
+	// is listed. They return it with the message, or leave it out where Contents has it
+	// by the id or the place. In a maildrop that is not temporary a message with such a
+	// content does not expire.
 	Add(ctx context.Context, entries []Entry) error
 
 	// Remove takes messages off the listing: one with a place without searching

@@ -15,12 +15,23 @@ import (
 )
 
 // Inline checks that a store keeps what it promises of messages that are listed with
-// their content. It calls open once.
+// their content in temporary maildrops. It calls open once.
 func Inline(t *testing.T, open func(t *testing.T) Stores) { Options{}.Inline(t, open) }
 
 // Inline is the function of the same name with these options.
 func (o Options) Inline(t *testing.T, open func(t *testing.T) Stores) {
-	s := inlineSuite{o.withDefaults(), open(t)}
+	s := inlineSuite{o.withDefaults(), open(t), newTemporaryDrop, mailbox.MaxInline}
+	s.run(t)
+	t.Run("a message that expires leaves nothing", s.expires)
+}
+
+// InlineThatStays is Inline for other maildrops, where a store lists contents of up to so
+// many octets.
+func (o Options) InlineThatStays(t *testing.T, most int, open func(t *testing.T) Stores) {
+	inlineSuite{o.withDefaults(), open(t), newDrop, most}.run(t)
+}
+
+func (s inlineSuite) run(t *testing.T) {
 	t.Run("what is listed comes back octet for octet", s.comesBack)
 	t.Run("messages with and without are in the order of their ids", s.mixed)
 	t.Run("a message added again is listed once", s.addedAgain)
@@ -29,12 +40,13 @@ func (o Options) Inline(t *testing.T, open func(t *testing.T) Stores) {
 	t.Run("a removal that comes first wins", s.removedFirst)
 	t.Run("thousands of messages are seen page by page", s.pages)
 	t.Run("writers at the same time each see what they wrote", s.writers)
-	t.Run("a message that expires leaves nothing", s.expires)
 }
 
 type inlineSuite struct {
 	Options
-	stores Stores
+	stores  Stores
+	newDrop func() mailbox.MaildropID
+	most    int // octets
 }
 
 // An inlineMessage is a message as it was added.
@@ -45,9 +57,9 @@ type inlineMessage struct {
 
 // newInline is a message that is listed with its content.
 func newInline(drop mailbox.MaildropID, octets []byte) inlineMessage {
-	m := mailbox.Message{
-		ID: ids.Next(), Octets: int64(len(octets)), Recipients: 1, Inline: string(octets),
-		Expires: time.Now().Add(time.Hour).Truncate(time.Second),
+	m := mailbox.Message{ID: ids.Next(), Octets: int64(len(octets)), Recipients: 1, Inline: string(octets)}
+	if drop.Temporary() {
+		m.Expires = time.Now().Add(time.Hour).Truncate(time.Second)
 	}
 	return inlineMessage{entries(drop, m), octets}
 }
@@ -67,14 +79,14 @@ func (s inlineSuite) comesBack(t *testing.T) {
 	}
 	samples := []Sample{
 		{"one octet", []byte("x")}, {"a NUL", []byte{0}}, {"every octet", all}, {"random octets", octets(1000, 1)},
-		{"an octet less than the most", octets(mailbox.MaxInline-1, 2)}, {"the most", octets(mailbox.MaxInline, 3)},
+		{"an octet less than the most", octets(s.most-1, 2)}, {"the most", octets(s.most, 3)},
 	}
 	for _, sample := range append(samples, Samples()...) {
-		if len(sample.Octets) == 0 || len(sample.Octets) > mailbox.MaxInline {
+		if len(sample.Octets) == 0 || len(sample.Octets) > s.most {
 			continue
 		}
 		t.Run(sample.Name, func(t *testing.T) {
-			drop := newTemporaryDrop()
+			drop := s.newDrop()
 			m := newInline(drop, sample.Octets)
 			s.add(t, m)
 			s.lists(t, drop, m)
@@ -83,7 +95,7 @@ func (s inlineSuite) comesBack(t *testing.T) {
 }
 
 func (s inlineSuite) mixed(t *testing.T) {
-	drop := newTemporaryDrop()
+	drop := s.newDrop()
 	messages := newInlines(drop, 12)
 	for i := 0; i < len(messages); i += 3 {
 		m := &messages[i].entry[0].Message
@@ -100,7 +112,7 @@ func (s inlineSuite) mixed(t *testing.T) {
 }
 
 func (s inlineSuite) addedAgain(t *testing.T) {
-	drop := newTemporaryDrop()
+	drop := s.newDrop()
 	messages := newInlines(drop, 3)
 	s.add(t, messages...)
 	s.add(t, messages[1], messages[0])
@@ -112,7 +124,7 @@ func (s inlineSuite) addedAgain(t *testing.T) {
 func (s inlineSuite) removed(t *testing.T) {
 	for name, named := range howToRemove {
 		t.Run(name, func(t *testing.T) {
-			drop := newTemporaryDrop()
+			drop := s.newDrop()
 			messages := newInlines(drop, 5)
 			s.add(t, messages...)
 			list := s.lists(t, drop, messages...)
@@ -120,23 +132,24 @@ func (s inlineSuite) removed(t *testing.T) {
 			s.lists(t, drop, messages[1], messages[2], messages[4])
 			s.remove(t, drop, named(list[3]))
 			s.lists(t, drop, messages[1], messages[2], messages[4])
-			s.notFound(t, messages[3].entry[0].Message.ID)
+			s.notFound(t, list[3])
 		})
 	}
 }
 
 func (s inlineSuite) addedLate(t *testing.T) {
-	drop := newTemporaryDrop()
+	drop := s.newDrop()
 	messages := newInlines(drop, 3)
 	s.add(t, messages...)
-	s.remove(t, drop, s.lists(t, drop, messages...)[1])
+	list := s.lists(t, drop, messages...)
+	s.remove(t, drop, list[1])
 	s.add(t, messages...)
 	s.lists(t, drop, messages[0], messages[2])
-	s.notFound(t, messages[1].entry[0].Message.ID)
+	s.notFound(t, list[1])
 }
 
 func (s inlineSuite) removedFirst(t *testing.T) {
-	drop := newTemporaryDrop()
+	drop := s.newDrop()
 	messages := newInlines(drop, 2)
 	if err := s.stores.Maildrops.Add(ended(t), messages[0].entry); err == nil {
 		t.Error("Add succeeded with a context that had ended")
@@ -144,11 +157,11 @@ func (s inlineSuite) removedFirst(t *testing.T) {
 	s.remove(t, drop, messages[0].entry[0].Message)
 	s.add(t, messages...)
 	s.lists(t, drop, messages[1])
-	s.notFound(t, messages[0].entry[0].Message.ID)
+	s.notFound(t, messages[0].entry[0].Message)
 }
 
 func (s inlineSuite) pages(t *testing.T) {
-	drop := newTemporaryDrop()
+	drop := s.newDrop()
 	messages := newInlines(drop, s.Many)
 	for chunk := range slices.Chunk(messages, 100) {
 		s.add(t, chunk...)
@@ -174,7 +187,7 @@ func (s inlineSuite) pages(t *testing.T) {
 }
 
 func (s inlineSuite) writers(t *testing.T) {
-	drop := newTemporaryDrop()
+	drop := s.newDrop()
 	var all sync.WaitGroup
 	for w := range s.Writers {
 		all.Go(func() {
@@ -203,7 +216,7 @@ func (s inlineSuite) writers(t *testing.T) {
 
 func (s inlineSuite) expires(t *testing.T) {
 	t.Parallel() // only waits
-	drop := newTemporaryDrop()
+	drop := s.newDrop()
 	messages := newInlines(drop, 3)
 	expires := time.Now().Add(s.Lifetime)
 	messages[1].entry[0].Message.Expires = expires
@@ -295,11 +308,16 @@ func (s inlineSuite) reads(t *testing.T, m mailbox.Message, want []byte) {
 }
 
 // notFound checks that nothing is left of a message that is listed no more.
-func (s inlineSuite) notFound(t *testing.T, id mailbox.MessageID) {
+func (s inlineSuite) notFound(t *testing.T, m mailbox.Message) {
 	t.Helper()
+	m.Inline = "" // else it is read from the listing that the caller holds
 	within(t, s.Settle, func() error {
-		if got, err := readAll(t.Context(), s.stores.Contents, id); !errors.Is(err, mailbox.ErrNotFound) {
-			return fmt.Errorf("read %d octets, %s; want not found", len(got), outcome(err))
+		r, err := s.stores.Contents.Open(t.Context(), m)
+		if err == nil {
+			r.Close()
+		}
+		if !errors.Is(err, mailbox.ErrNotFound) {
+			return fmt.Errorf("opened, %s; want not found", outcome(err))
 		}
 		return nil
 	})
