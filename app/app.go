@@ -20,6 +20,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"restante/auth"
+	"restante/cassandra"
 	"restante/embedded"
 	"restante/mailbox"
 	"restante/pop3"
@@ -160,6 +161,9 @@ func (a *App) openStore() error {
 		Announce: announcements,
 		IDs:      &mailbox.MessageIDs{},
 		Log:      a.log,
+	}
+	if a.config.Store == cassandraStore {
+		a.deliveries.MaxInline = cassandra.MaxInline
 	}
 	if err := a.newTemporary(announcements); err != nil {
 		return err

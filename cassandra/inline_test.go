@@ -3,7 +3,6 @@ package cassandra
 import (
 	"crypto/rand"
 	"errors"
-	"io"
 	"maps"
 	"slices"
 	"strings"
@@ -24,6 +23,14 @@ func TestInline(t *testing.T) {
 	})
 }
 
+func TestInlineThatStays(t *testing.T) {
+	t.Parallel()
+	promises.InlineThatStays(t, MaxInline, func(t *testing.T) mailboxtest.Stores {
+		s := newStore(t)
+		return mailboxtest.Stores{Contents: s.Contents(), Maildrops: s.Maildrops(), Addresses: s.Addresses()}
+	})
+}
+
 // endingDrop is a maildrop that nobody else uses, of an address that ends.
 func endingDrop() mailbox.MaildropID {
 	return mailbox.TemporaryMaildropOf(mailbox.Address{Local: rand.Text(), Domain: "example.org"}, 1)
@@ -39,37 +46,59 @@ func newShort(drop mailbox.MaildropID, n, octets int) []mailbox.Entry {
 	return entries
 }
 
+// newKept is newShort for a maildrop that stays.
+func newKept(drop mailbox.MaildropID, n, octets int) []mailbox.Entry {
+	entries := newShort(drop, n, octets)
+	for i := range entries {
+		entries[i].Message.Expires = time.Time{}
+	}
+	return entries
+}
+
 func TestFewStatementsServeAShortMessage(t *testing.T) {
 	t.Parallel()
-	s := newStore(t)
-	drop := endingDrop()
-	var list []mailbox.Message
-	for _, step := range []struct {
-		name string
-		do   func()
-		want map[string]int
+	drop, kept := endingDrop(), someDrop()
+	for name, c := range map[string]struct {
+		entries                           []mailbox.Entry
+		delivery, listing, reading, table string
 	}{
-		{"delivery", func() { add(t, s.Maildrops(), newShort(drop, 1, mailbox.MaxInline)) }, map[string]int{"maildrop_temp insert": 1}},
-		{"listing", func() { list = listOf(t, s.Maildrops(), drop) }, map[string]int{"maildrop_temp select": 1}},
-		{"look at it", func() {
-			r, err := s.Contents().Open(t.Context(), list[0])
-			if err != nil {
-				t.Fatal(err)
-			}
-			if b, err := io.ReadAll(r); err != nil || len(b) != mailbox.MaxInline {
-				t.Errorf("%d octets, %v", len(b), err)
-			}
-		}, nil},
-		{"removal", func() {
-			remove(t, s.Maildrops(), drop, list...)
-			if err := s.Contents().Release(t.Context(), drop, list...); err != nil {
-				t.Fatal(err)
-			}
-		}, map[string]int{"maildrop_temp select registers": 1, "maildrop_temp delete": 1}},
+		"for a while": {
+			newShort(drop, 1, mailbox.MaxInline), "maildrop_temp insert", "maildrop_temp select", "", "maildrop_temp",
+		},
+		"for ever": {
+			newKept(kept, 1, MaxInline), "maildrop insert with content", "maildrop select", "maildrop_content select", "maildrop",
+		},
 	} {
-		if got := statements(t, s, step.do); !maps.Equal(got, step.want) {
-			t.Errorf("a %s takes %v; want %v", step.name, got, step.want)
-		}
+		t.Run(name, func(t *testing.T) {
+			s := newStore(t)
+			drop := c.entries[0].Maildrop
+			var list []mailbox.Message
+			for _, step := range []struct {
+				name string
+				do   func()
+				want map[string]int
+			}{
+				{"delivery", func() { add(t, s.Maildrops(), c.entries) }, map[string]int{c.delivery: 1}},
+				{"listing", func() { list = listOf(t, s.Maildrops(), drop) }, map[string]int{c.listing: 1}},
+				{"look at it", func() {
+					b, err := contentOf(t.Context(), s, list[0])
+					if err != nil || int64(len(b)) != list[0].Octets {
+						t.Errorf("%d octets, %v", len(b), err)
+					}
+				}, map[string]int{c.reading: 1}},
+				{"removal", func() {
+					remove(t, s.Maildrops(), drop, list...)
+					if err := s.Contents().Release(t.Context(), drop, list...); err != nil {
+						t.Fatal(err)
+					}
+				}, map[string]int{c.table + " select registers": 1, c.table + " delete": 1}},
+			} {
+				delete(step.want, "")
+				if got := statements(t, s, step.do); !maps.Equal(got, step.want) {
+					t.Errorf("a %s takes %v; want %v", step.name, got, step.want)
+				}
+			}
+		})
 	}
 }
 
@@ -89,10 +118,18 @@ func TestAShortMessageIsNotDeliveredWhileTheClockIsWrong(t *testing.T) {
 	add(t, s.Maildrops(), entries)
 }
 
-func TestAMaildropThatStaysListsNoContent(t *testing.T) {
+func TestOnlyWhatStaysAndIsShortIsListedWithItsContentInAMaildropThatStays(t *testing.T) {
 	t.Parallel()
-	if err := newStore(t).Maildrops().Add(t.Context(), newShort(someDrop(), 1, 100)); err == nil {
-		t.Error("content was listed where it is not kept")
+	s := newStore(t)
+	for name, change := range map[string]func(*mailbox.Message){
+		"a message that expires": func(m *mailbox.Message) { m.Expires = time.Now().Add(time.Hour) },
+		"too long a message":     func(m *mailbox.Message) { m.Inline, m.Octets = strings.Repeat("x", MaxInline+1), MaxInline+1 },
+	} {
+		entries := newKept(someDrop(), 1, 100)
+		change(&entries[0].Message)
+		if err := s.Maildrops().Add(t.Context(), entries); err == nil {
+			t.Errorf("%s was listed", name)
+		}
 	}
 }
 

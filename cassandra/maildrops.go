@@ -3,7 +3,6 @@ package cassandra
 import (
 	"context"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -30,6 +29,34 @@ type maildropTable struct {
 	// What a removal consists of, which is written together.
 	removal, deleteRange, updateRegister statement
 }
+
+// The contents of permanent maildrops that are kept with their lines, and what of the
+// two is written together.
+var (
+	insertShort = &statement{name: "maildrop insert with content"}
+	insertLine  = &statement{
+		name: "maildrop insert line",
+		cql:  "INSERT INTO maildrop (maildrop, lane, ord, id, octets, recipients) VALUES (?, ?, ?, ?, ?, ?) USING TIMESTAMP ?",
+	}
+	insertContent = &statement{
+		name: "maildrop_content insert",
+		cql:  "INSERT INTO maildrop_content (maildrop, lane, ord, id, octets, data) VALUES (?, ?, ?, ?, ?, ?) USING TIMESTAMP ?",
+	}
+	selectContent = &statement{
+		name:   "maildrop_content select",
+		cql:    "SELECT data FROM maildrop_content WHERE maildrop = ? AND lane = ? AND ord = ?",
+		octets: MaxInline,
+	}
+	deleteContents = &statement{
+		name: "maildrop_content delete range",
+		cql:  "DELETE FROM maildrop_content USING TIMESTAMP ? WHERE maildrop = ? AND lane = ? AND ord >= ? AND ord <= ?",
+	}
+)
+
+// MaxInline is how many octets a message may have whose content is kept with its line in
+// a maildrop that is not temporary. A maildrop of ten thousand of them is a partition of
+// 160 MiB; longer contents have a partition each.
+const MaxInline = 16 << 10
 
 func newMaildropTable(table string) *maildropTable {
 	return &maildropTable{
@@ -116,6 +143,9 @@ func (m *maildrops) Add(ctx context.Context, entries []mailbox.Entry) error {
 	for i, e := range entries {
 		if e.Message.Place == (mailbox.Place{}) {
 			entries[i].Message.Place = m.writer.place(e.Maildrop)
+		}
+		if e.Message.Inline != "" && !e.Maildrop.Temporary() {
+			entries[i].Message.Place.Within = e.Maildrop
 		}
 	}
 	if len(entries) == 1 {
@@ -319,17 +349,21 @@ func (maildropTables) of(drop mailbox.MaildropID) *maildropTable {
 
 func (t maildropTables) insert(ctx context.Context, e mailbox.Entry, at writeTime, life time.Duration) error {
 	m, table := e.Message, t.of(e.Maildrop)
-	args := append(make([]any, 0, 9), e.Maildrop, m.Place.Lane, m.Place.Ord, m.ID, m.Octets, m.Recipients, m.Expires)
 	var content []byte // nil: is not written
 	if m.Inline != "" {
-		if !table.inline {
-			return errors.New("content in a listing that has none")
-		}
 		if err := t.checkClock(); err != nil { // as before content is put
 			return err
 		}
 		content = []byte(m.Inline)
 	}
+	recipients := m.Recipients
+	if m.Place.Within != (mailbox.MaildropID{}) {
+		recipients = withContent
+	}
+	if content != nil && !table.inline {
+		return t.insertShort(ctx, e, at, content)
+	}
+	args := append(make([]any, 0, 9), e.Maildrop, m.Place.Lane, m.Place.Ord, m.ID, m.Octets, recipients, m.Expires)
 	if table.inline {
 		args = append(args, content)
 	}
@@ -338,6 +372,23 @@ func (t maildropTables) insert(ctx context.Context, e mailbox.Entry, at writeTim
 		seconds = ttl(life)
 	}
 	return t.write(ctx, &table.insert, t.options.Acknowledge, at, append(args, seconds)...)
+}
+
+// withContent stands in a line for the number of recipients: there is one, and
+// maildrop_content has what it gets.
+const withContent = -1
+
+// insertShort writes a line and its content.
+func (t maildropTables) insertShort(ctx context.Context, e mailbox.Entry, at writeTime, content []byte) error {
+	m := e.Message
+	if len(content) > MaxInline || !m.Expires.IsZero() {
+		return fmt.Errorf("content of %d octets, which expires at %s, in the listing", len(content), m.Expires)
+	}
+	place := m.Place
+	return t.writeTogether(ctx, insertShort, t.options.Acknowledge, []bound{
+		{insertContent, []any{e.Maildrop, place.Lane, place.Ord, m.ID, m.Octets, content, int64(at)}},
+		{insertLine, []any{e.Maildrop, place.Lane, place.Ord, m.ID, m.Octets, withContent, int64(at)}},
+	})
 }
 
 func (t maildropTables) list(ctx context.Context, drop mailbox.MaildropID, prune pruning) ([]mailbox.Message, error) {
@@ -364,6 +415,9 @@ func (t maildropTables) list(ctx context.Context, drop mailbox.MaildropID, prune
 			Recipients: int(recipients),
 			Place:      mailbox.Place{Lane: mailbox.MessageID(lane), Ord: int64(ord)},
 			Inline:     string(content),
+		}
+		if recipients == withContent && !table.inline {
+			m.Recipients, m.Place.Within = 1, drop
 		}
 		if expires != 0 {
 			m.Expires = time.UnixMilli(int64(expires)).UTC()
@@ -396,22 +450,39 @@ func (t maildropTables) registers(ctx context.Context, drop mailbox.MaildropID, 
 
 func (t maildropTables) remove(ctx context.Context, drop mailbox.MaildropID, removals []removal) error {
 	table := t.of(drop)
+	// A range goes with the contents in it, whether there are any or not, as nobody knows
+	// that of what the register names; and a register no sooner than its ranges.
 	var writes []bound
+	write := func(these ...bound) error {
+		writes = append(writes, these...)
+		if len(writes) < removalsAtOnce {
+			return nil
+		}
+		defer func() { writes = nil }()
+		return t.writeTogether(ctx, &table.removal, t.options.Acknowledge, writes)
+	}
 	for _, r := range removals {
 		for _, gone := range r.ranges {
-			writes = append(writes, bound{&table.deleteRange, []any{int64(r.at), drop, r.lane, gone.first, gone.last}})
+			where := []any{int64(r.at), drop, r.lane, gone.first, gone.last}
+			these := []bound{{&table.deleteRange, where}}
+			if !drop.Temporary() {
+				these = append(these, bound{deleteContents, where})
+			}
+			if err := write(these...); err != nil {
+				return err
+			}
 		}
-		if r.register != nil {
-			writes = append(writes, bound{&table.updateRegister, []any{int64(r.registerAt), ttl(r.registerLife), r.register, drop, r.lane}})
+		if r.register == nil {
+			continue
 		}
-	}
-	// One after the other, so that a register is there no sooner than its ranges.
-	for some := range slices.Chunk(writes, removalsAtOnce) {
-		if err := t.writeTogether(ctx, &table.removal, t.options.Acknowledge, some); err != nil {
+		if err := write(bound{&table.updateRegister, []any{int64(r.registerAt), ttl(r.registerLife), r.register, drop, r.lane}}); err != nil {
 			return err
 		}
 	}
-	return nil
+	if len(writes) == 0 {
+		return nil
+	}
+	return t.writeTogether(ctx, &table.removal, t.options.Acknowledge, writes)
 }
 
 const (

@@ -143,6 +143,9 @@ func (p *process) deliver(dice *rand.Rand) {
 			entries = append(entries, mailbox.Entry{Maildrop: drop, Message: message})
 		}
 	}
+	if len(entries) == 1 && dice.IntN(2) == 0 {
+		entries[0].Message.Inline = "a content"
+	}
 	time.Sleep([]time.Duration{2 * time.Millisecond, 10 * time.Millisecond, 200 * time.Millisecond, time.Second}[dice.IntN(4)])
 	for _, e := range entries {
 		p.told(e, func(*lineHistory) {}) // from here on it may be listed
@@ -294,6 +297,9 @@ func (h *history) check() {
 		if !slices.Equal(l.live(), other.live()) || string(l.register) != string(other.register) {
 			h.find("the data centres differ")
 		}
+		if l.torn || other.torn {
+			h.find("a line without its content, or the other way round")
+		}
 	}
 }
 
@@ -410,6 +416,18 @@ func removals(f func(p *process, r removal) removal) func(*process, projection) 
 	}
 }
 
+// lineFirst writes a line and its content one after the other.
+type lineFirst struct{ projection }
+
+func (f lineFirst) insert(ctx context.Context, e mailbox.Entry, at writeTime, life time.Duration) error {
+	alone := e
+	alone.Message.Inline = ""
+	if err := f.projection.insert(ctx, alone, at, life); err != nil || e.Message.Inline == "" {
+		return err
+	}
+	return f.projection.insert(ctx, e, at, life)
+}
+
 func clockTime(p *process) writeTime { return writeTime(p.now().UnixMicro()) }
 
 // faults are what the rules of lanes are there to prevent.
@@ -438,6 +456,7 @@ var faults = map[string]setting{
 	"an insert has the time of its arrival": {fault: func(p *process, table projection) projection {
 		return change{table, func(writeTime) writeTime { return clockTime(p) }, nil}
 	}},
+	"a line is there before its content":          {fault: func(_ *process, table projection) projection { return lineFirst{table} }},
 	"all processes write to one lane":             {mint: func(*process) mailbox.MessageID { return laneOne(0) }},
 	"a process goes on in its lane after a start": {mint: func(p *process) mailbox.MessageID { return laneOne(p.n) }},
 	"an ordinal is used again after a failure": {refused: func(p *process, e *mailbox.Entry) {

@@ -26,6 +26,11 @@ const (
 // only all data centres together can say.
 var contentLevels = []Consistency{localOne, LocalQuorum, EachQuorum}
 
+// listedLevels are who is asked for a content that is kept with its line. A delivery that
+// was not acknowledged may have reached one replica only, and a reader who found the line
+// there has brought that, and no content, to others.
+var listedLevels = []Consistency{localOne, LocalQuorum, everyReplica}
+
 // Open asks for the commit record and the first part at once, which for most
 // contents is all there is. The context holds for the reading too; deadlines of the
 // reader's own are for one part each, since its client may be slow.
@@ -44,6 +49,9 @@ func (c *contents) open(ctx context.Context, m mailbox.Message) (*reader, error)
 	if !mayExist(m.ID) {
 		return nil, mailbox.ErrNotFound
 	}
+	if m.Place.Within != (mailbox.MaildropID{}) {
+		return c.openListed(ctx, m)
+	}
 	tables := []*contentTable{permanentContents, temporaryContents}
 	if !m.Expires.IsZero() {
 		slices.Reverse(tables)
@@ -51,7 +59,7 @@ func (c *contents) open(ctx context.Context, m mailbox.Message) (*reader, error)
 	var e extent
 	var first []byte
 	var in *contentTable
-	err := widen(func(level Consistency) (found bool, err error) {
+	err := widen(contentLevels, func(level Consistency) (found bool, err error) {
 		for _, table := range tables {
 			if e, first, found, err = c.first(ctx, table, level, m.ID); found || err != nil {
 				in = table
@@ -72,6 +80,21 @@ func (c *contents) open(ctx context.Context, m mailbox.Message) (*reader, error)
 	return r, nil
 }
 
+// openListed opens a content that is kept with its line.
+func (c *contents) openListed(ctx context.Context, m mailbox.Message) (*reader, error) {
+	var data []byte
+	err := widen(listedLevels, func(level Consistency) (bool, error) {
+		return c.read(ctx, selectContent, level, m.Place.Within, m.Place.Lane, m.Place.Ord).one((*uncopied)(&data))
+	})
+	if err != nil {
+		return nil, err
+	}
+	if int64(len(data)) != m.Octets {
+		return nil, fmt.Errorf("%d octets instead of %d: %w", len(data), m.Octets, errCorrupt)
+	}
+	return &reader{id: m.ID, extent: extent{octets: m.Octets, parts: 1, part: m.Octets}, unread: data, next: 1}, nil
+}
+
 // mayExist reports whether there may be a content with this id. Cassandra refuses to
 // look for anything but a TimeUUID.
 func mayExist(id mailbox.MessageID) bool { return id[6]>>4 == 1 }
@@ -79,8 +102,8 @@ func mayExist(id mailbox.MessageID) bool { return id[6]>>4 == 1 }
 // widen asks more and more replicas until one has what is looked for. Not found is
 // the answer of all data centres. Where that of one replica cannot be had, others
 // may still answer; where that of a quorum cannot, asking more is no use.
-func widen(ask func(level Consistency) (found bool, err error)) error {
-	for _, level := range contentLevels {
+func widen(levels []Consistency, ask func(level Consistency) (found bool, err error)) error {
+	for _, level := range levels {
 		found, err := ask(level)
 		if found || err != nil && level != localOne {
 			return err
@@ -107,7 +130,7 @@ func (c *contents) first(ctx context.Context, table *contentTable, level Consist
 
 // part asks for one more part.
 func (c *contents) part(ctx context.Context, table *contentTable, id mailbox.MessageID, e extent, n int) (data []byte, err error) {
-	err = widen(func(level Consistency) (bool, error) {
+	err = widen(contentLevels, func(level Consistency) (bool, error) {
 		found, err := c.read(ctx, &table.selectPart, level, id, n).one((*uncopied)(&data))
 		if err == nil && found && int64(len(data)) != e.octetsOf(n) {
 			err = fmt.Errorf("%d octets instead of %d: %w", len(data), e.octetsOf(n), errCorrupt)

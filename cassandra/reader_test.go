@@ -199,7 +199,7 @@ func TestMoreAndMoreReplicasAreAsked(t *testing.T) {
 		{"the others are away", nil, map[Consistency]error{EachQuorum: down}, 3, down},
 	} {
 		asked := 0
-		err := widen(func(level Consistency) (bool, error) {
+		err := widen(contentLevels, func(level Consistency) (bool, error) {
 			asked++
 			return c.found[level] && c.fails[level] == nil, c.fails[level]
 		})

@@ -104,8 +104,9 @@ func (q *releases) add(ctx context.Context, drop mailbox.MaildropID, messages []
 	left := 0
 	for _, m := range messages {
 		alone := m.Recipients == 1
-		if !mayExist(m.ID) || m.Inline != "" || alone && drop.Temporary() && temporary(m.ID.Time(), m.Expires) {
-			continue // nobody has put it, or it goes by itself
+		listed := m.Inline != "" || m.Place.Within != (mailbox.MaildropID{})
+		if !mayExist(m.ID) || listed || alone && drop.Temporary() && temporary(m.ID.Time(), m.Expires) {
+			continue // nobody has put it, it went with its line, or it goes by itself
 		}
 		select {
 		case q.queue <- release{id: m.ID, drop: drop, alone: alone}:
@@ -181,7 +182,7 @@ func (s *session) release(ctx context.Context, r release) (removed bool, err err
 
 // recipients are the maildrops of a content, none where there is no such content.
 func (s *session) recipients(ctx context.Context, r release) (drops []gocql.UUID, err error) {
-	err = widen(func(level Consistency) (bool, error) {
+	err = widen(contentLevels, func(level Consistency) (bool, error) {
 		if r.drop.Temporary() && level == EachQuorum {
 			return false, mailbox.ErrNotFound // nearly always it is a temporary content
 		}

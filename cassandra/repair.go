@@ -96,7 +96,7 @@ func (s *Store) repair(ctx context.Context, o RepairOptions) (RepairStats, error
 		o.Memory = repairMemory
 	}
 	p := &repair{maildrops: s.Maildrops(), apply: o.Apply, tell: o.Found}
-	r, err := s.session.begin(ctx, name, 3, o.RoundOptions, &p.stats, others...)
+	r, err := s.session.begin(ctx, name, 4, o.RoundOptions, &p.stats, others...)
 	if err != nil {
 		return p.stats, stopped(err)
 	}
@@ -106,9 +106,9 @@ func (s *Store) repair(ctx context.Context, o RepairOptions) (RepairStats, error
 	return p.stats, err
 }
 
-// A repair goes round maildrop, to learn what is listed; then message, where it finds
-// what is missing and learns what there is; and maildrop again, where it finds what
-// dangles.
+// A repair goes round maildrop, to learn what is listed; then message and
+// maildrop_content, where it finds what is missing and learns what there is; and maildrop
+// again, where it finds what dangles.
 type repair struct {
 	*round
 	maildrops mailbox.Maildrops
@@ -127,8 +127,12 @@ func (p *repair) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	then, err := p.position(ctx, "maildrop_content")
+	if err != nil {
+		return err
+	}
 	// What was learnt is not kept, so that a repair that goes on learns it again.
-	if from < lastToken {
+	if min(from, then) < lastToken {
 		p.pass("maildrop")
 		p.seen = newFilter(p.options.Memory/2, repairSpread)
 		if err := p.walk(ctx, firstToken, &learnListed{repair: p}); err != nil {
@@ -141,7 +145,13 @@ func (p *repair) run(ctx context.Context) error {
 		return err
 	}
 	p.stored = newFilter(p.options.Memory/2, repairSpread)
-	if err := p.walk(ctx, firstToken, &findMissing{repair: p, from: from}); err != nil {
+	if err := p.walk(ctx, firstToken, &findMissing{unlisted{repair: p, from: from, missing: p.missing}}); err != nil {
+		return err
+	}
+	if from, err = p.enter(ctx, "maildrop_content"); err != nil {
+		return err
+	}
+	if err := p.walk(ctx, firstToken, &findMissingShort{unlisted{repair: p, from: from, missing: p.missingShort}}); err != nil {
 		return err
 	}
 	p.seen = nil
@@ -201,12 +211,16 @@ func (p *repair) readLines(ctx context.Context, begin, end int64, each func(line
 	for {
 		var token int64
 		var l line
+		var recipients *int
 		place := &l.message.Place
-		if !rows.scan(&token, &l.drop, &place.Lane, &place.Ord, &l.message.ID) {
+		if !rows.scan(&token, &l.drop, &place.Lane, &place.Ord, &l.message.ID, &recipients) {
 			return rows.err()
 		}
 		if err := p.row(ctx, token); err != nil {
 			return err
+		}
+		if recipients != nil && *recipients == withContent {
+			place.Within = l.drop
 		}
 		if place.Ord > registerOrd && p.old(l.message.ID) {
 			each(l)
@@ -223,13 +237,19 @@ func (p *learnListed) read(ctx context.Context, begin, end int64) error {
 
 func (p *learnListed) settle(context.Context) error { return nil }
 
-// findMissing reads what contents there are, and looks for those that a recipient
+// An unlisted step reads what contents there are, and looks for those that a recipient
 // does not list.
-type findMissing struct {
+type unlisted struct {
 	*repair
 	from  int64 // what comes later was not looked at before
 	lines []line
+
+	// missing are those of some lines that are not listed and should be.
+	missing func(context.Context, []line) ([]line, error)
 }
+
+// findMissing is unlisted of the contents that stand by themselves.
+type findMissing struct{ unlisted }
 
 func (p *findMissing) read(ctx context.Context, begin, end int64) error {
 	p.lines = nil
@@ -263,7 +283,7 @@ func (p *findMissing) read(ctx context.Context, begin, end int64) error {
 	}
 }
 
-func (p *findMissing) settle(ctx context.Context) error {
+func (p *unlisted) settle(ctx context.Context) error {
 	lines, err := p.missing(ctx, p.lines)
 	if err != nil || len(lines) == 0 {
 		return err
@@ -292,9 +312,64 @@ func (p *findMissing) settle(ctx context.Context) error {
 	})
 }
 
-// missing are those of some lines that are not listed and should be. The listing is
-// read first: what is removed meanwhile was listed, or is released.
-func (p *findMissing) missing(ctx context.Context, lines []line) ([]line, error) {
+// findMissingShort is unlisted of the contents that are kept with their lines.
+type findMissingShort struct{ unlisted }
+
+func (p *findMissingShort) read(ctx context.Context, begin, end int64) error {
+	p.lines = nil
+	rows := p.round.read(ctx, scanListedContents, EachQuorum, begin, end)
+	for {
+		var token int64
+		l := line{message: mailbox.Message{Recipients: 1}}
+		m := &l.message
+		if !rows.scan(&token, &l.drop, &m.Place.Lane, &m.Place.Ord, &m.ID, &m.Octets) {
+			return rows.err()
+		}
+		if err := p.row(ctx, token); err != nil {
+			return err
+		}
+		p.stored.add(m.ID[:])
+		if token > p.from && p.old(m.ID) && !p.seen.has(l.key()) {
+			m.Place.Within = l.drop
+			p.lines = append(p.lines, l)
+		}
+	}
+}
+
+// missingShort is missing of contents that are kept with their lines. A content that is
+// there was not removed, as the two are removed at once.
+func (p *repair) missingShort(ctx context.Context, lines []line) ([]line, error) {
+	lines, err := p.which(ctx, lines, false)
+	if err != nil {
+		return nil, err
+	}
+	there, err := p.kept(ctx, lines)
+	return slices.DeleteFunc(lines, func(l line) bool { return !there[l.message.ID] }), err
+}
+
+// kept are the ids of those of some lines whose contents are kept with them.
+func (p *repair) kept(ctx context.Context, lines []line) (map[mailbox.MessageID]bool, error) {
+	var mu sync.Mutex
+	there := make(map[mailbox.MessageID]bool)
+	err := each(ctx, p.round, roundReads, lines, func(ctx context.Context, l line) error {
+		place := l.message.Place
+		if place.Within == (mailbox.MaildropID{}) {
+			return nil
+		}
+		found, err := p.round.read(ctx, selectPlace, EachQuorum, place.Within, place.Lane, place.Ord).one(nil)
+		if found {
+			mu.Lock()
+			defer mu.Unlock()
+			there[l.message.ID] = true
+		}
+		return err
+	})
+	return there, err
+}
+
+// missing is that of contents that stand by themselves. The listing is read first: what
+// is removed meanwhile was listed, or is released.
+func (p *repair) missing(ctx context.Context, lines []line) ([]line, error) {
 	lines, err := p.which(ctx, lines, false)
 	if err != nil {
 		return nil, err
@@ -337,7 +412,11 @@ func (p *findDangling) settle(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	p.lines = slices.DeleteFunc(p.lines, func(l line) bool { return len(stored[l.message.ID]) > 0 })
+	there, err := p.kept(ctx, p.lines)
+	if err != nil {
+		return err
+	}
+	p.lines = slices.DeleteFunc(p.lines, func(l line) bool { return len(stored[l.message.ID]) > 0 || there[l.message.ID] })
 	// The content of what is being removed now goes after the line.
 	lines, err := p.which(ctx, p.lines, true)
 	if err != nil || len(lines) == 0 {

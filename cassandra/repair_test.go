@@ -51,6 +51,14 @@ func (p *pile) checkRepair(o RepairOptions, want ...string) {
 	}
 }
 
+// shortEntry is a message whose content is to be kept with its line.
+func (p *pile) shortEntry(id mailbox.MessageID, drop mailbox.MaildropID) mailbox.Entry {
+	return mailbox.Entry{Maildrop: drop, Message: mailbox.Message{
+		ID: id, Octets: int64(len(smallLetter)), Recipients: 1, Inline: string(smallLetter),
+		Place: mailbox.Place{Lane: p.old.Next(), Ord: 7, Within: drop},
+	}}
+}
+
 func (p *pile) mends() {
 	var drops []mailbox.MaildropID
 	drop := func() mailbox.MaildropID {
@@ -69,6 +77,8 @@ func (p *pile) mends() {
 	// Not yet to be decided about.
 	p.content(p.young.Next(), aDrop())
 	p.list(p.young.Next(), aDrop())
+	short := p.shortEntry(p.old.Next(), drop())
+	add(p.t, p.Store.Maildrops(), []mailbox.Entry{short})
 	// To be mended.
 	lonely, lost := p.old.Next(), drop()
 	p.content(lonely, lost)
@@ -81,12 +91,19 @@ func (p *pile) mends() {
 	beside := p.delivered(p.old.Next(), at)
 	uncommitted, in := p.torn(p.old.Next()), drop()
 	p.list(uncommitted, in)
+	unlisted, bare := p.shortEntry(p.old.Next(), drop()), p.shortEntry(p.old.Next(), drop())
+	m := unlisted.Message
+	p.write(insertContent, insertedAt(m.ID), unlisted.Maildrop, m.Place.Lane, m.Place.Ord, m.ID, m.Octets, smallLetter, int64(insertedAt(m.ID)))
+	bare.Message.Inline = ""
+	add(p.t, p.Store.Maildrops(), []mailbox.Entry{bare})
 
 	want := []string{
 		finding(Missing, lonely, lost),
 		finding(Missing, several, forgotten),
 		finding(Dangling, dangling, at),
 		finding(Dangling, uncommitted, in),
+		finding(Missing, unlisted.Message.ID, unlisted.Maildrop),
+		finding(Dangling, bare.Message.ID, bare.Maildrop),
 	}
 	before := p.listing(drops)
 	p.checkRepair(RepairOptions{}, want...)
@@ -94,7 +111,10 @@ func (p *pile) mends() {
 		p.t.Errorf("a dry run made %v of %v", after, before)
 	}
 	p.checkRepair(RepairOptions{Apply: true}, want...)
-	for drop, id := range map[mailbox.MaildropID]mailbox.MessageID{lost: lonely, forgotten: several, listed: several, at: beside} {
+	for drop, id := range map[mailbox.MaildropID]mailbox.MessageID{
+		lost: lonely, forgotten: several, listed: several, at: beside,
+		short.Maildrop: short.Message.ID, unlisted.Maildrop: unlisted.Message.ID,
+	} {
 		list, err := p.Store.Maildrops().List(p.t.Context(), drop)
 		if err != nil || len(list) != 1 || list[0].ID != id || list[0].Octets != int64(len(smallLetter)) {
 			p.t.Errorf("%s lists %+v, %v; want %s", drop, list, err, id)
@@ -108,7 +128,7 @@ func (p *pile) mends() {
 	if err != nil || len(list) != 1 || list[0].Recipients != 4 {
 		p.t.Errorf("it lists %+v, %v; want 4 recipients", list, err)
 	}
-	for _, drop := range []mailbox.MaildropID{released, in} {
+	for _, drop := range []mailbox.MaildropID{released, in, bare.Maildrop} {
 		if list, err := p.Store.Maildrops().List(p.t.Context(), drop); err != nil || len(list) != 0 {
 			p.t.Errorf("%s lists %+v, %v", drop, list, err)
 		}
@@ -146,7 +166,7 @@ func (p *pile) leavesWhatIsBeingRemoved() {
 		case pr.Step == 2 && pr.Rows == last.Rows && pr.Ring == last.Ring: // the pause begins
 			err = p.session.remove(p.t.Context(), permanentContents, id)
 			did++
-		case pr.Step == 3 && pr.Rows > last.Rows: // it has read the line
+		case pr.Step == 4 && pr.Rows > last.Rows: // it has read the line
 			err = p.Store.Maildrops().Remove(p.t.Context(), drop, dangling)
 			did++
 		}
@@ -199,7 +219,7 @@ func (p *pile) repairGoesOn() {
 	if t, _, err := (&ledger{session: p.session}).look(p.t.Context(), "repair message"); err != nil || ringAt(t.token) < 0.4 {
 		p.t.Errorf("it would go on at %.2f of the ring, %v", ringAt(t.token), err)
 	}
-	b, first := stopped(3, 0.5)
+	b, first := stopped(4, 0.5)
 	if a.Missing+b.Missing != n || b.Dangling == 0 || b.Dangling == n || first.Step != 1 {
 		p.t.Errorf("it found %+v and then %+v, having begun at step %d", a, b, first.Step)
 	}

@@ -38,7 +38,15 @@ var (
 	}
 	scanMaildrops = &statement{
 		name: "maildrop scan",
-		cql:  "SELECT token(maildrop), maildrop, lane, ord, id FROM maildrop WHERE token(maildrop) > ? AND token(maildrop) <= ?",
+		cql:  "SELECT token(maildrop), maildrop, lane, ord, id, recipients FROM maildrop WHERE token(maildrop) > ? AND token(maildrop) <= ?",
+	}
+	scanListedContents = &statement{
+		name: "maildrop_content scan",
+		cql:  "SELECT token(maildrop), maildrop, lane, ord, id, octets FROM maildrop_content WHERE token(maildrop) > ? AND token(maildrop) <= ?",
+	}
+	selectPlace = &statement{
+		name: "maildrop_content select id",
+		cql:  "SELECT id FROM maildrop_content WHERE maildrop = ? AND lane = ? AND ord = ?",
 	}
 	selectListed = map[bool]*statement{
 		false: {name: "maildrop select ids", cql: "SELECT id FROM maildrop WHERE maildrop = ?", rows: listedAtOnce},

@@ -231,17 +231,18 @@ func schemaInTwo(t *testing.T, c *cassandratest.Cluster) {
 	}
 	// A row for each table, with an id in it.
 	rows := map[string]string{
-		"address":       " (domain, shard, local, route) VALUES ('example.org', 0, '%s', {kind: 1})",
-		"message":       " (id, part, octets) VALUES (%s, 0, 1)",
-		"message_temp":  " (id, part, octets) VALUES (%s, 0, 1)",
-		"message_done":  " (id, maildrop) VALUES (%s, %[1]s)",
-		"maildrop":      " (maildrop, lane, ord) VALUES (%s, %[1]s, 0)",
-		"maildrop_temp": " (maildrop, lane, ord) VALUES (%s, %[1]s, 0)",
-		"progress":      " (task, updated) VALUES ('%s', 0)",
-		"relay_event":   " (lane, segment, message, recipient, kind, seq, writer) VALUES (%s, %[1]s, %[1]s, 0, 1, 0, %[1]s)",
-		"relay_segment": " (lane, segment) VALUES (%s, %[1]s)",
-		"relay_lane":    " (datacenter, lane) VALUES ('dc1', %s)",
-		"relay_claim":   " (lane, segment, claimed) VALUES (%s, %[1]s, %[1]s)",
+		"address":          " (domain, shard, local, route) VALUES ('example.org', 0, '%s', {kind: 1})",
+		"message":          " (id, part, octets) VALUES (%s, 0, 1)",
+		"message_temp":     " (id, part, octets) VALUES (%s, 0, 1)",
+		"message_done":     " (id, maildrop) VALUES (%s, %[1]s)",
+		"maildrop_content": " (maildrop, lane, ord) VALUES (%s, %[1]s, 0)",
+		"maildrop":         " (maildrop, lane, ord) VALUES (%s, %[1]s, 0)",
+		"maildrop_temp":    " (maildrop, lane, ord) VALUES (%s, %[1]s, 0)",
+		"progress":         " (task, updated) VALUES ('%s', 0)",
+		"relay_event":      " (lane, segment, message, recipient, kind, seq, writer) VALUES (%s, %[1]s, %[1]s, 0, 1, 0, %[1]s)",
+		"relay_segment":    " (lane, segment) VALUES (%s, %[1]s)",
+		"relay_lane":       " (datacenter, lane) VALUES ('dc1', %s)",
+		"relay_claim":      " (lane, segment, claimed) VALUES (%s, %[1]s, %[1]s)",
 	}
 	const keyspace = "restante"
 	t.Run("both apply it at the same time and lose nothing that they write then", func(t *testing.T) {

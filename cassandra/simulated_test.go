@@ -44,7 +44,9 @@ type laneKey struct {
 
 type simulatedLane struct {
 	lines         map[int64]simulatedLine
-	ranges        []simulatedRange // none within one that is as late
+	ranges        ranges              // of lines, and of contents
+	contents      map[int64]writeTime // that are kept with lines
+	torn          bool                // a line was read without its content, or the other way round
 	register      []byte
 	registerAt    writeTime
 	registerUntil time.Time // and its timestamp is kept
@@ -59,6 +61,9 @@ type simulatedRange struct {
 	run
 	at writeTime
 }
+
+// ranges are what was deleted, none within one that is as late.
+type ranges []simulatedRange
 
 func newCluster(seed uint64, cuts ...cut) *simulatedCluster {
 	c := &simulatedCluster{seed: seed, start: time.Now(), cuts: cuts}
@@ -93,7 +98,7 @@ func (m mutation) String() string {
 func (d *simulatedDatacenter) lane(key laneKey) *simulatedLane {
 	l := d.lanes[key]
 	if l == nil {
-		l = &simulatedLane{lines: make(map[int64]simulatedLine)}
+		l = &simulatedLane{lines: make(map[int64]simulatedLine), contents: make(map[int64]writeTime)}
 		d.lanes[key] = l
 	}
 	return l
@@ -108,11 +113,14 @@ func (d *simulatedDatacenter) apply(m mutation) {
 		if old, ok := l.lines[ord]; !ok || m.line.later(old) {
 			l.lines[ord] = *m.line
 		}
+		if m.line.message.Inline != "" {
+			l.contents[ord] = max(l.contents[ord], m.line.at)
+		}
 	}
 	for _, r := range m.removals {
 		l := d.lane(laneKey{m.drop, r.lane})
 		for _, gone := range r.ranges {
-			l.delete(simulatedRange{gone, r.at})
+			l.ranges.add(simulatedRange{gone, r.at})
 		}
 		if r.register != nil && (r.registerAt > l.registerAt || r.registerAt == l.registerAt && bytes.Compare(r.register, l.register) > 0) {
 			l.register, l.registerAt, l.registerUntil = r.register, r.registerAt, m.written.Add(r.registerLife)
@@ -124,23 +132,49 @@ func (l simulatedLine) later(old simulatedLine) bool {
 	return l.at > old.at || l.at == old.at && bytes.Compare(l.message.ID[:], old.message.ID[:]) > 0
 }
 
-func (l *simulatedLane) delete(r simulatedRange) {
+func (all *ranges) add(r simulatedRange) {
 	within := func(a, b simulatedRange) bool { return b.first <= a.first && a.last <= b.last && a.at <= b.at }
-	if slices.ContainsFunc(l.ranges, func(old simulatedRange) bool { return within(r, old) }) {
+	if slices.ContainsFunc(*all, func(old simulatedRange) bool { return within(r, old) }) {
 		return
 	}
-	l.ranges = slices.DeleteFunc(l.ranges, func(old simulatedRange) bool { return within(old, r) })
-	l.ranges = append(l.ranges, r)
+	*all = append(slices.DeleteFunc(*all, func(old simulatedRange) bool { return within(old, r) }), r)
+}
+
+// cover reports whether what was written at a time to an ordinal is deleted.
+func (all ranges) cover(ord int64, at writeTime) bool {
+	return slices.ContainsFunc(all, func(r simulatedRange) bool { return r.first <= ord && ord <= r.last && at <= r.at })
 }
 
 // live are the lines that are not deleted.
 func (l *simulatedLane) live() (lines []mailbox.Message) {
 	for ord, line := range l.lines {
-		if !slices.ContainsFunc(l.ranges, func(r simulatedRange) bool { return r.first <= ord && ord <= r.last && line.at <= r.at }) {
+		if !l.ranges.cover(ord, line.at) {
+			line.message.Inline = ""
 			lines = append(lines, line.message)
 		}
 	}
 	slices.SortFunc(lines, func(a, b mailbox.Message) int { return int(a.Place.Ord - b.Place.Ord) })
+	return lines
+}
+
+// look is live, and notes whether there are just the contents of those.
+func (l *simulatedLane) look() []mailbox.Message {
+	lines, left := l.live(), 0
+	for ord, at := range l.contents {
+		if !l.ranges.cover(ord, at) {
+			left++
+		}
+	}
+	for _, m := range lines {
+		if m.Place.Within == (mailbox.MaildropID{}) {
+			continue
+		}
+		left--
+		if at, ok := l.contents[m.Place.Ord]; !ok || l.ranges.cover(m.Place.Ord, at) {
+			l.torn = true
+		}
+	}
+	l.torn = l.torn || left != 0
 	return lines
 }
 
@@ -254,7 +288,7 @@ func (c *simulatedClient) insert(ctx context.Context, e mailbox.Entry, at writeT
 }
 
 func (c *simulatedClient) list(ctx context.Context, drop mailbox.MaildropID, prune pruning) (lines []mailbox.Message, err error) {
-	err = c.read(ctx, "list", drop, func(_ mailbox.MessageID, l *simulatedLane) { lines = append(prune(lines), l.live()...) })
+	err = c.read(ctx, "list", drop, func(_ mailbox.MessageID, l *simulatedLane) { lines = append(prune(lines), l.look()...) })
 	return lines, err
 }
 
@@ -280,7 +314,7 @@ func (d atRest) list(ctx context.Context, drop mailbox.MaildropID, prune pruning
 	defer d.mu.Unlock()
 	for key, l := range d.lanes {
 		if key.drop == drop {
-			lines = append(prune(lines), l.live()...)
+			lines = append(prune(lines), l.look()...)
 		}
 	}
 	return lines, ctx.Err()

@@ -80,7 +80,7 @@ func (p *pile) run(t *testing.T, name string, test func(*pile)) {
 func (p *pile) clear() {
 	p.t.Helper()
 	db := p.cluster.Session(p.t, p.session.options.Datacenter, p.session.options.Keyspace)
-	for table, key := range map[string]string{"message": "id", "message_done": "id", "maildrop": "maildrop", "maildrop_temp": "maildrop", "progress": "task"} {
+	for table, key := range map[string]string{"message": "id", "message_done": "id", "maildrop": "maildrop", "maildrop_content": "maildrop", "maildrop_temp": "maildrop", "progress": "task"} {
 		keys, err := db.Query("SELECT DISTINCT " + key + " FROM " + table).Iter().SliceMap()
 		if err != nil {
 			p.t.Fatal(err)
@@ -231,6 +231,8 @@ func (p *pile) deletesWhatNobodyCanReach() {
 		p.list(mixed, temporary)
 		kept = append(kept, shared, mixed, p.delivered(p.old.Next(), aDrop()), p.delivered(p.young.Next(), aDrop()))
 	}
+	short := p.shortEntry(p.old.Next(), aDrop())
+	add(p.t, p.Store.Maildrops(), []mailbox.Entry{short})
 	found := SweepStats{Uncommitted: n, Released: n, Unlisted: 5 * n, Leftovers: n}
 	all := append(append([]mailbox.MessageID(nil), gone...), kept...)
 
@@ -241,6 +243,10 @@ func (p *pile) deletesWhatNobodyCanReach() {
 	p.checkSweep(SweepOptions{}, found)
 	p.check(false, gone...)
 	p.check(true, kept...)
+	short.Message.Inline = ""
+	if octets, err := contentOf(p.t.Context(), p.Store, short.Message); err != nil || string(octets) != string(smallLetter) {
+		p.t.Errorf("the content beside its line: %q, %v", octets, err)
+	}
 	// Of the young: those that some or all recipients have released, and leftovers.
 	// Of the old: the one that somebody still lists.
 	if got, want := p.partitions("message_done"), 3*n+n; got != want {

@@ -46,21 +46,29 @@ func run(t *testing.T, command func(w io.Writer) error) int64 {
 }
 
 func TestWhatWasWrittenIsListedAndRead(t *testing.T) {
-	c := tables(t)
+	if maxShort != cassandra.MaxInline {
+		t.Errorf("a mail is short up to %d octets, for the store up to %d", maxShort, cassandra.MaxInline)
+	}
+	for name, size := range map[string]int{"short": 500, "long": cassandra.MaxInline} {
+		t.Run(name, func(t *testing.T) { writtenIsListedAndRead(t, tables(t), name, size) })
+	}
+}
+
+func writtenIsListedAndRead(t *testing.T, c *cluster, name string, size int) {
 	n := run(t, func(w io.Writer) error {
-		return (&write{measured: some("one", 40, 4), Size: 500}).Run(t.Context(), c, w)
+		return (&write{measured: some(name, 40, 4), Size: size}).Run(t.Context(), c, w)
 	})
 	if n != 40 {
 		t.Errorf("%d writes, want 40", n)
 	}
 	for _, page := range []int{0, 3} {
 		run(t, func(w io.Writer) error {
-			return (&list{measured: some("one", 4, 4), Expect: 10, Page: page}).Run(t.Context(), c, w)
+			return (&list{measured: some(name, 4, 4), Expect: 10, Page: page}).Run(t.Context(), c, w)
 		})
 	}
 	for _, shuffle := range []bool{false, true} {
 		if n := run(t, func(w io.Writer) error {
-			return (&read{measured: some("one", 60, 4), Shuffle: shuffle}).Run(t.Context(), c, w)
+			return (&read{measured: some(name, 60, 4), Shuffle: shuffle}).Run(t.Context(), c, w)
 		}); n != 60 {
 			t.Errorf("%d reads, want 60", n)
 		}

@@ -12,14 +12,24 @@ import (
 	"restante/mailbox"
 )
 
-// The statements of the store for a mail of one part to one recipient, and for
-// fetching it.
+// The statements of the store for a mail of one part to one recipient, and for fetching
+// it: a short one is written whole in one batch on one partition.
 const (
+	insertShort = "INSERT INTO maildrop_content (maildrop, lane, ord, id, octets, data) VALUES (?, ?, ?, ?, ?, ?)"
+	insertLine  = "INSERT INTO maildrop (maildrop, lane, ord, id, octets, recipients) VALUES (?, ?, ?, ?, ?, ?)"
+	selectLines = "SELECT lane, ord, id, octets, recipients, expires FROM maildrop WHERE maildrop = ?"
+	selectShort = "SELECT data FROM maildrop_content WHERE maildrop = ? AND lane = ? AND ord = ?"
+
 	insertContent = "INSERT INTO message (id, part, data, octets, parts, maildrops) VALUES (?, ?, ?, ?, ?, ?) USING TTL ?"
-	insertLine    = "INSERT INTO maildrop (maildrop, lane, ord, id, octets, recipients, expires) VALUES (?, ?, ?, ?, ?, ?, ?) USING TTL ?"
-	selectLines   = "SELECT lane, ord, id, octets, recipients, expires FROM maildrop WHERE maildrop = ?"
 	selectContent = "SELECT octets, parts, data FROM message WHERE id = ? AND part = 0"
 )
+
+// withContent stands in a line for the number of recipients, where maildrop_content has
+// the content.
+const withContent = -1
+
+// maxShort is how many octets a short mail has.
+const maxShort = 16 << 10
 
 // timeout bounds each statement: one that takes longer is an error to be told.
 const timeout = 30 * time.Second
@@ -87,17 +97,21 @@ func maildropOf(address string) (gocql.UUID, error) {
 type line struct {
 	id     gocql.UUID
 	octets int64
+
+	maildrop, lane gocql.UUID
+	ord            int
+	short          bool // the content is at that place
 }
 
 // lines reads a maildrop. A page of zero rows stands for one page of all.
-func lines(q *gocql.Query, page int) ([]line, error) {
+func lines(q *gocql.Query, maildrop gocql.UUID, page int) ([]line, error) {
 	rows := q.PageSize(cmp.Or(page, 1<<20)).Iter()
 	found := make([]line, 0, rows.NumRows())
-	var lane gocql.UUID
-	var ord, recipients int
+	var recipients int
 	var expires time.Time
-	for l := (line{}); rows.Scan(&lane, &ord, &l.id, &l.octets, &recipients, &expires); {
-		if ord >= 0 { // else it is what the lane knows of the dead
+	for l := (line{maildrop: maildrop}); rows.Scan(&l.lane, &l.ord, &l.id, &l.octets, &recipients, &expires); {
+		l.short = recipients == withContent
+		if l.ord >= 0 { // else it is what the lane knows of the dead
 			found = append(found, l)
 		}
 	}

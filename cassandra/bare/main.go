@@ -1,6 +1,7 @@
 // Bare asks of Cassandra what a mail server cannot help asking, and nothing else:
-// for a mail one INSERT of its content and then one of its line in the maildrop,
-// for a login the lines of a maildrop, for a RETR a content. What that takes is the
+// for a short mail one batch of its content and of its line in the maildrop, which are
+// one partition, and for a long one an INSERT of each; for a login the lines of a
+// maildrop; for a RETR a content. What that takes is the
 // limit of every server on the same cluster. The tables are those of the store, and
 // it finds in them what a server has put there.
 //

@@ -40,7 +40,7 @@ func linesOf(ctx context.Context, db *gocql.Session, address string, page int) (
 	if err != nil {
 		return nil, err
 	}
-	found, err := lines(db.Query(selectLines, drop).WithContext(ctx), page)
+	found, err := lines(db.Query(selectLines, drop).WithContext(ctx), drop, page)
 	if err != nil {
 		return nil, fmt.Errorf("select lines: %w", err)
 	}
@@ -87,6 +87,16 @@ func fetch(ctx context.Context, db *gocql.Session, l line) error {
 	var octets int64
 	var parts int
 	var data []byte
+	if l.short {
+		err := db.Query(selectShort, l.maildrop, l.lane, l.ord).WithContext(ctx).Consistency(gocql.LocalOne).Scan(&data)
+		if err != nil {
+			return fmt.Errorf("select short content: %w", err)
+		}
+		if int64(len(data)) != l.octets {
+			return fmt.Errorf("content of %d octets, where %d are listed", len(data), l.octets)
+		}
+		return nil
+	}
 	err := db.Query(selectContent, l.id).WithContext(ctx).Consistency(gocql.LocalOne).Scan(&octets, &parts, &data)
 	if err != nil {
 		return fmt.Errorf("select content: %w", err)

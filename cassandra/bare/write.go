@@ -51,12 +51,22 @@ func deliver(ctx context.Context, db *gocql.Session, l *lane, data []byte) error
 	id := gocql.TimeUUID()
 	at := id.Time().UnixMicro()
 	octets := int64(len(data))
+	ord := int(l.next.Add(1) - 1)
+	if octets <= maxShort {
+		b := db.NewBatch(gocql.LoggedBatch).WithContext(ctx).WithTimestamp(at)
+		b.Query(insertShort, l.maildrop, l.id, ord, id, octets, data)
+		b.Query(insertLine, l.maildrop, l.id, ord, id, octets, withContent)
+		if err := db.ExecuteBatch(b); err != nil {
+			return fmt.Errorf("insert line and content: %w", err)
+		}
+		return nil
+	}
 	err := db.Query(insertContent, id, 0, data, octets, 1, []gocql.UUID{l.maildrop}, 0).
 		WithContext(ctx).WithTimestamp(at).Exec()
 	if err != nil {
 		return fmt.Errorf("insert content: %w", err)
 	}
-	err = db.Query(insertLine, l.maildrop, l.id, int(l.next.Add(1)-1), id, octets, 1, gocql.UnsetValue, 0).
+	err = db.Query(insertLine, l.maildrop, l.id, ord, id, octets, 1).
 		WithContext(ctx).WithTimestamp(at).Exec()
 	if err != nil {
 		return fmt.Errorf("insert line: %w", err)

@@ -13,7 +13,7 @@ import (
 )
 
 // A short form of what the commands show, on one node: every message is listed by the
-// next login, through whichever server; a small mail takes two writes; and nothing is
+// next login, through whichever server; a small mail takes one write; and nothing is
 // a lightweight transaction, as Cassandra itself tells.
 func TestAServerOnCassandraKeepsItsWord(t *testing.T) {
 	dir, err := peer.TempDir("")

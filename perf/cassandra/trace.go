@@ -63,7 +63,7 @@ type act struct {
 }
 
 var acts = []act{
-	{"delivery of 4 KiB to one recipient", 2, func(ctx context.Context, t *tracer) error { return t.deliver(ctx, small, 1) }},
+	{"delivery of 4 KiB to one recipient", 1, func(ctx context.Context, t *tracer) error { return t.deliver(ctx, small, 1) }},
 	{"delivery of 300 KiB to one recipient", 4, func(ctx context.Context, t *tracer) error { return t.deliver(ctx, 300<<10, 1) }},
 	{"delivery of 4 KiB to three recipients", 4, func(ctx context.Context, t *tracer) error { return t.deliver(ctx, small, 3) }},
 	{"login and STAT", 0, func(ctx context.Context, t *tracer) (err error) {

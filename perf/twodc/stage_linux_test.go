@@ -61,7 +61,7 @@ func metered(ctx context.Context, t *testing.T, st *stage) {
 			t.Errorf("%s: %v", name, figures[name])
 		}
 	}
-	if n := figures["statements an operation"]; n < 2 || n > 6 {
+	if n := figures["statements an operation"]; n < 1 || n > 5 {
 		t.Errorf("%v statements an operation", n)
 	}
 }
