@@ -1,6 +1,10 @@
 package mission
 
-import "restante/perf/letter"
+import (
+	"bytes"
+
+	"restante/perf/letter"
+)
 
 // A faker makes the letters of a ledger.
 type faker struct{ writer letter.Writer }
@@ -11,9 +15,9 @@ func (f *faker) letter(l *ledger, seq int) letter.Letter {
 
 // checked is a letter that came back.
 func (f *faker) checked(l *ledger, seq int) *letter.Checker {
-	m := f.letter(l, seq)
+	wire := f.letter(l, seq).Wire
 	var c letter.Checker
 	c.Reset()
-	_, _ = c.Write(m.Wire[:len(m.Wire)-len(".\r\n")])
+	_, _ = c.Write(bytes.ReplaceAll(wire[:len(wire)-len(".\r\n")], []byte("\r\n."), []byte("\r\n"))) // as RETR is read
 	return &c
 }
