@@ -163,7 +163,9 @@ func (b *breakable) close() error {
 
 // RebuildDatacenter starts new nodes in place of the dead ones, with their addresses and
 // tokens. None of them fetches anything while it joins, as nobody of its own data centre has
-// it; when all are there, they fetch what is theirs from another data centre.
+// it; when all are there, they fetch what is theirs from another data centre. Each row
+// comes from one replica, which may lack what was written while it was down and what hints
+// that are gone now would have brought, so that a repair follows, as operators are told.
 func (b *breakable) RebuildDatacenter(ctx context.Context, datacenter string) error {
 	var lost []rig.Node
 	var from string
@@ -189,6 +191,11 @@ func (b *breakable) RebuildDatacenter(ctx context.Context, datacenter string) er
 	}
 	for _, n := range lost {
 		if _, err := b.rig.Nodetool(ctx, n.Name, "rebuild -ks "+rig.Keyspace+" "+from); err != nil {
+			return err
+		}
+	}
+	for _, n := range lost {
+		if _, err := b.rig.Nodetool(ctx, n.Name, "repair -full "+rig.Keyspace); err != nil {
 			return err
 		}
 	}
