@@ -355,13 +355,13 @@ func (t maildropTables) insert(ctx context.Context, e mailbox.Entry, at writeTim
 			return err
 		}
 		content = []byte(m.Inline)
+		if !table.inline {
+			return t.insertShort(ctx, e, at, content)
+		}
 	}
 	recipients := m.Recipients
-	if m.Place.Within != (mailbox.MaildropID{}) {
+	if m.Place.HasContent() {
 		recipients = withContent
-	}
-	if content != nil && !table.inline {
-		return t.insertShort(ctx, e, at, content)
 	}
 	args := append(make([]any, 0, 9), e.Maildrop, m.Place.Lane, m.Place.Ord, m.ID, m.Octets, recipients, m.Expires)
 	if table.inline {
@@ -453,36 +453,30 @@ func (t maildropTables) remove(ctx context.Context, drop mailbox.MaildropID, rem
 	// A range goes with the contents in it, whether there are any or not, as nobody knows
 	// that of what the register names; and a register no sooner than its ranges.
 	var writes []bound
-	write := func(these ...bound) error {
-		writes = append(writes, these...)
-		if len(writes) < removalsAtOnce {
+	write := func(least int) error {
+		if len(writes) < least {
 			return nil
 		}
-		defer func() { writes = nil }()
-		return t.writeTogether(ctx, &table.removal, t.options.Acknowledge, writes)
+		some := writes
+		writes = nil
+		return t.writeTogether(ctx, &table.removal, t.options.Acknowledge, some)
 	}
 	for _, r := range removals {
 		for _, gone := range r.ranges {
 			where := []any{int64(r.at), drop, r.lane, gone.first, gone.last}
-			these := []bound{{&table.deleteRange, where}}
+			writes = append(writes, bound{&table.deleteRange, where})
 			if !drop.Temporary() {
-				these = append(these, bound{deleteContents, where})
+				writes = append(writes, bound{deleteContents, where})
 			}
-			if err := write(these...); err != nil {
+			if err := write(removalsAtOnce); err != nil {
 				return err
 			}
 		}
-		if r.register == nil {
-			continue
-		}
-		if err := write(bound{&table.updateRegister, []any{int64(r.registerAt), ttl(r.registerLife), r.register, drop, r.lane}}); err != nil {
-			return err
+		if r.register != nil {
+			writes = append(writes, bound{&table.updateRegister, []any{int64(r.registerAt), ttl(r.registerLife), r.register, drop, r.lane}})
 		}
 	}
-	if len(writes) == 0 {
-		return nil
-	}
-	return t.writeTogether(ctx, &table.removal, t.options.Acknowledge, writes)
+	return write(1)
 }
 
 const (

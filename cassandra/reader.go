@@ -49,7 +49,7 @@ func (c *contents) open(ctx context.Context, m mailbox.Message) (*reader, error)
 	if !mayExist(m.ID) {
 		return nil, mailbox.ErrNotFound
 	}
-	if m.Place.Within != (mailbox.MaildropID{}) {
+	if m.Place.HasContent() {
 		return c.openListed(ctx, m)
 	}
 	tables := []*contentTable{permanentContents, temporaryContents}

@@ -104,7 +104,7 @@ func (q *releases) add(ctx context.Context, drop mailbox.MaildropID, messages []
 	left := 0
 	for _, m := range messages {
 		alone := m.Recipients == 1
-		listed := m.Inline != "" || m.Place.Within != (mailbox.MaildropID{})
+		listed := m.Inline != "" || m.Place.HasContent()
 		if !mayExist(m.ID) || listed || alone && drop.Temporary() && temporary(m.ID.Time(), m.Expires) {
 			continue // nobody has put it, it went with its line, or it goes by itself
 		}

@@ -211,7 +211,7 @@ func (p *repair) readLines(ctx context.Context, begin, end int64, each func(line
 	for {
 		var token int64
 		var l line
-		var recipients *int
+		var recipients intColumn
 		place := &l.message.Place
 		if !rows.scan(&token, &l.drop, &place.Lane, &place.Ord, &l.message.ID, &recipients) {
 			return rows.err()
@@ -219,7 +219,7 @@ func (p *repair) readLines(ctx context.Context, begin, end int64, each func(line
 		if err := p.row(ctx, token); err != nil {
 			return err
 		}
-		if recipients != nil && *recipients == withContent {
+		if recipients == withContent {
 			place.Within = l.drop
 		}
 		if place.Ord > registerOrd && p.old(l.message.ID) {
@@ -353,7 +353,7 @@ func (p *repair) kept(ctx context.Context, lines []line) (map[mailbox.MessageID]
 	there := make(map[mailbox.MessageID]bool)
 	err := each(ctx, p.round, roundReads, lines, func(ctx context.Context, l line) error {
 		place := l.message.Place
-		if place.Within == (mailbox.MaildropID{}) {
+		if !place.HasContent() {
 			return nil
 		}
 		found, err := p.round.read(ctx, selectPlace, EachQuorum, place.Within, place.Lane, place.Ord).one(nil)

@@ -166,7 +166,7 @@ func (l *simulatedLane) look() []mailbox.Message {
 		}
 	}
 	for _, m := range lines {
-		if m.Place.Within == (mailbox.MaildropID{}) {
+		if !m.Place.HasContent() {
 			continue
 		}
 		left--

@@ -251,14 +251,14 @@ func (w sweepMaildrops) read(ctx context.Context, begin, end int64) error {
 	for {
 		var token, ord int64
 		var id mailbox.MessageID
-		var recipients *int
+		var recipients intColumn
 		if !rows.scan(&token, nil, nil, &ord, &id, &recipients) {
 			return rows.err()
 		}
 		if err := w.row(ctx, token); err != nil {
 			return err
 		}
-		if short := recipients != nil && *recipients == withContent; !short && ord > registerOrd && w.old(id) {
+		if recipients != withContent && ord > registerOrd && w.old(id) {
 			w.seen.add(id[:])
 		}
 	}

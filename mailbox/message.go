@@ -188,6 +188,9 @@ type Place struct {
 	Within MaildropID // whose the line is, if the content is kept with it; else zero
 }
 
+// HasContent reports whether the content is kept with the line.
+func (p Place) HasContent() bool { return p.Within != MaildropID{} }
+
 // An Entry is a message in a maildrop.
 type Entry struct {
 	Maildrop MaildropID
