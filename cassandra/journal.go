@@ -39,15 +39,32 @@ var (
 		name: "relay_event insert one",
 		cql:  "INSERT INTO relay_event (lane, segment, message, recipient, kind, seq, writer, at, data) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) USING TIMESTAMP ?",
 	}
+	insertRelayContent = &statement{
+		name: "relay_content insert",
+		cql:  "INSERT INTO relay_content (lane, segment, message, data) VALUES (?, ?, ?, ?) USING TIMESTAMP ?",
+	}
+	selectRelayContent = &statement{
+		name: "relay_content select",
+		cql:  "SELECT data FROM relay_content WHERE lane = ? AND segment = ? AND message = ?",
+	}
+	deleteRelayContent = &statement{
+		name: "relay_content delete",
+		cql:  "DELETE FROM relay_content USING TIMESTAMP ? WHERE lane = ? AND segment = ? AND message = ?",
+	}
 	selectEvents = &statement{
 		name:   "relay_event select",
 		cql:    "SELECT message, recipient, kind, seq, writer, at, data FROM relay_event WHERE lane = ? AND segment = ?",
 		rows:   eventsAtOnce,
 		octets: eventsAtOnce * usualEvent,
 	}
-	deleteEvents = &statement{
-		name: "relay_event delete",
-		cql:  "DELETE FROM relay_event WHERE lane = ? AND segment = ?",
+	deleteEvents = &statement{name: "relay_event delete"} // the next two
+	deleteEvent  = &statement{
+		name: "relay_event delete all",
+		cql:  "DELETE FROM relay_event USING TIMESTAMP ? WHERE lane = ? AND segment = ?",
+	}
+	deleteRelayContents = &statement{
+		name: "relay_content delete all",
+		cql:  "DELETE FROM relay_content USING TIMESTAMP ? WHERE lane = ? AND segment = ?",
 	}
 )
 
@@ -87,8 +104,8 @@ func (j *journal) Open(ctx context.Context, s relay.Segment) error {
 	return nil
 }
 
-// Append is one write: each replica has all of the events or none. Cassandra bounds
-// what is written at once to several partitions, and this is one.
+// Append is one write: each replica has all of the events and contents or none. Cassandra
+// bounds what is written at once to several partitions, and this is one.
 func (j *journal) Append(ctx context.Context, s relay.Segment, events ...relay.Event) error {
 	if err := relay.CheckBatch(events); err != nil {
 		return fmt.Errorf("cassandra: append to segment %s: %w", s.ID, err)
@@ -96,13 +113,20 @@ func (j *journal) Append(ctx context.Context, s relay.Segment, events ...relay.E
 	if len(events) == 0 {
 		return nil
 	}
-	writes, level := make([]bound, len(events)), LocalQuorum
-	for i, e := range events {
+	at := int64(insertedAt(s.ID))
+	writes, level := make([]bound, 0, 2*len(events)), LocalQuorum
+	for _, e := range events {
 		if e.Kind == relay.Accepted {
 			level = j.level()
 		}
-		writes[i] = bound{insertEvent, []any{s.Lane, s.ID, e.Entry.Message, e.Entry.Recipient,
-			int8(e.Kind), e.Seq, e.Writer, e.At, e.Data, int64(insertedAt(s.ID))}}
+		writes = append(writes, bound{insertEvent, []any{s.Lane, s.ID, e.Entry.Message, e.Entry.Recipient,
+			int8(e.Kind), e.Seq, e.Writer, e.At, e.Data, at}})
+		if e.Content != nil {
+			writes = append(writes, bound{insertRelayContent, []any{s.Lane, s.ID, e.Entry.Message, e.Content, at}})
+		}
+		if e.Last {
+			writes = append(writes, bound{deleteRelayContent, []any{at, s.Lane, s.ID, e.Entry.Message}})
+		}
 	}
 	if err := j.writeTogether(ctx, insertEvents, level, writes); err != nil {
 		return fmt.Errorf("cassandra: append %d events to segment %s: %w", len(events), s.ID, err)
@@ -130,11 +154,24 @@ func (j *journal) Load(ctx context.Context, s relay.Segment) iter.Seq2[relay.Eve
 	}
 }
 
+func (j *journal) Content(ctx context.Context, s relay.Segment, message mailbox.MessageID) (data []byte, err error) {
+	err = widen(togetherLevels, func(level Consistency) (bool, error) {
+		return j.read(ctx, selectRelayContent, level, s.Lane, s.ID, message).one((*uncopied)(&data))
+	})
+	if err != nil {
+		return nil, fmt.Errorf("cassandra: content of %s in segment %s: %w", message, s.ID, err)
+	}
+	return data, nil
+}
+
 // Close deletes the events first: where the rest fails, the segment is still listed for
 // whoever closes it again.
 func (j *journal) Close(ctx context.Context, s relay.Segment) error {
 	at := deletedAt(j.options.Now(), s.ID)
-	err := j.write(ctx, deleteEvents, LocalQuorum, at, s.Lane, s.ID)
+	err := j.writeTogether(ctx, deleteEvents, LocalQuorum, []bound{
+		{deleteEvent, []any{int64(at), s.Lane, s.ID}},
+		{deleteRelayContents, []any{int64(at), s.Lane, s.ID}},
+	})
 	if err == nil {
 		err = j.write(ctx, deleteSegment, LocalQuorum, at, s.Lane, s.ID)
 	}

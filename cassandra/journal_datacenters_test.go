@@ -12,7 +12,7 @@ import (
 func (p *pair) takenOver(t *testing.T) {
 	segment, adopter := aSegment(), ids.Next()
 	openSegment(t, p.one.Journal(), segment)
-	events := someEvents(segment.Lane, 3, 300)
+	events := withContents(someEvents(segment.Lane, 3, 300), 1000)
 	appendTo(t, p.one.Journal(), segment, events...)
 	beat(t, p.one, relay.Beat{Lane: segment.Lane, Node: "one", Seq: 1})
 
@@ -40,11 +40,15 @@ func (p *pair) takenOver(t *testing.T) {
 	})
 	settles(t, "dc2 does not have the events", func() bool { return slices.EqualFunc(loaded(t, j, segment), events, sameEvent) })
 
+	settles(t, "dc2 does not have the contents", func() bool { return hasContent(t, j, segment, events[2]) })
+
 	claim(t, p.two, segment, adopter, relay.Claim{})
 	settles(t, "dc1 does not know who works on it", func() bool { return claimOf(t, p.one, segment).Lane == adopter })
-	delivered := relay.Event{Entry: events[0].Entry, Kind: relay.Delivered, Writer: adopter, At: events[0].At}
-	appendTo(t, j, segment, delivered)
+	appendTo(t, j, segment, lastOf(events[0]))
 	settles(t, "dc1 does not know what came of it", func() bool { return len(loaded(t, p.one.Journal(), segment)) == 4 })
+	if hasContent(t, p.one.Journal(), segment, events[0]) || !hasContent(t, p.one.Journal(), segment, events[1]) {
+		t.Error("dc1 has a content that is needed no more, or lacks one")
+	}
 	if err := j.Close(t.Context(), segment); err != nil {
 		t.Fatal(err)
 	}
@@ -53,7 +57,7 @@ func (p *pair) takenOver(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return len(open)+len(loaded(t, p.one.Journal(), segment)) == 0
+		return len(open)+len(loaded(t, p.one.Journal(), segment)) == 0 && !hasContent(t, p.one.Journal(), segment, events[1])
 	})
 }
 

@@ -35,6 +35,30 @@ func someEvents(writer mailbox.MessageID, n, octets int) []relay.Event {
 	return events
 }
 
+// withContents gives events contents of so many octets.
+func withContents(events []relay.Event, octets int) []relay.Event {
+	for i := range events {
+		events[i].Content = make([]byte, octets)
+		rand.Read(events[i].Content)
+	}
+	return events
+}
+
+// lastOf is the last event of a message.
+func lastOf(e relay.Event) relay.Event {
+	return relay.Event{Entry: relay.EntryID{Message: e.Entry.Message}, Kind: relay.Delivered, Seq: 1, Writer: e.Writer, At: e.At, Last: true}
+}
+
+// hasContent reports whether the content of a message is in the journal, as it was.
+func hasContent(t testing.TB, j relay.Journal, s relay.Segment, e relay.Event) bool {
+	t.Helper()
+	content, err := j.Content(t.Context(), s, e.Entry.Message)
+	if err != nil && !errors.Is(err, mailbox.ErrNotFound) || err == nil && !bytes.Equal(content, e.Content) {
+		t.Errorf("the content is %d octets, %v; want the %d that were written, or nothing", len(content), err, len(e.Content))
+	}
+	return err == nil
+}
+
 func sameEvent(a, b relay.Event) bool {
 	return a.Entry == b.Entry && a.Kind == b.Kind && a.Seq == b.Seq && a.Writer == b.Writer && a.At.Equal(b.At) && bytes.Equal(a.Data, b.Data)
 }
@@ -70,7 +94,7 @@ func TestFewStatementsServeTheJournal(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	j, segment := s.Journal(), aSegment()
-	events := someEvents(segment.Lane, relay.MaxBatch, 300)
+	events, short := someEvents(segment.Lane, relay.MaxBatch, 300), withContents(someEvents(segment.Lane, 3, 300), 4000)
 	for _, step := range []struct {
 		name string
 		do   func()
@@ -80,6 +104,10 @@ func TestFewStatementsServeTheJournal(t *testing.T) {
 		{"nothing", func() { appendTo(t, j, segment) }, map[string]int{}},
 		{"one event", func() { appendTo(t, j, segment, events[0]) }, map[string]int{"relay_event insert": 1}},
 		{"as many as may be", func() { appendTo(t, j, segment, events...) }, map[string]int{"relay_event insert": 1}},
+		{"some with contents", func() { appendTo(t, j, segment, short...) }, map[string]int{"relay_event insert": 1}},
+		{"a content", func() { hasContent(t, j, segment, short[0]) }, map[string]int{"relay_content select": 1}},
+		{"the last events", func() { appendTo(t, j, segment, lastOf(short[0]), lastOf(short[1])) }, map[string]int{"relay_event insert": 1}},
+		{"a content that is nowhere", func() { hasContent(t, j, segment, short[0]) }, map[string]int{"relay_content select": 3}},
 		{"loading", func() { loaded(t, j, segment) }, map[string]int{"relay_event select": 1}},
 		{"closing", func() {
 			if err := j.Close(t.Context(), segment); err != nil {
@@ -99,16 +127,23 @@ func TestAnAppendIsOneWriteHoweverMuchItHas(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	j := s.Journal()
-	for _, size := range []struct{ events, octets int }{
-		{1, relay.MaxData},
-		{relay.MaxBatch, relay.MaxBatchOctets / relay.MaxBatch},
+	for _, size := range []struct{ events, octets, content int }{
+		{1, relay.MaxData, relay.MaxContent},
+		{relay.MaxBatch, relay.MaxBatchOctets / relay.MaxBatch, 0},
+		{relay.MaxBatchOctets / relay.MaxContent, 0, relay.MaxContent},
+		{relay.MaxBatch, 300, 4 << 10},
 	} {
 		segment := aSegment()
 		openSegment(t, j, segment)
-		events := someEvents(segment.Lane, size.events, size.octets)
+		events := withContents(someEvents(segment.Lane, size.events, size.octets), size.content)
 		did := statements(t, s, func() { appendTo(t, j, segment, events...) })
 		if got := loaded(t, j, segment); !slices.EqualFunc(got, events, sameEvent) {
 			t.Errorf("%d of %d events of %d octets are as they were", len(got), size.events, size.octets)
+		}
+		for _, e := range events {
+			if !hasContent(t, j, segment, e) {
+				t.Error("a content is not there")
+			}
 		}
 		if did["relay_event insert"] != 1 {
 			t.Errorf("%d events took %v", size.events, did)
@@ -173,7 +208,7 @@ func TestWhatArrivesAfterACloseStaysAwayWhateverTheClocks(t *testing.T) {
 	behind := openStore(t, o)
 	segment := aSegment()
 	openSegment(t, s.Journal(), segment)
-	events := someEvents(segment.Lane, 3, 10)
+	events := withContents(someEvents(segment.Lane, 3, 10), 100)
 	events[2].At = events[2].At.Add(time.Hour)
 	appendTo(t, s.Journal(), segment, events...)
 	if err := behind.Journal().Close(t.Context(), segment); err != nil {
@@ -183,6 +218,9 @@ func TestWhatArrivesAfterACloseStaysAwayWhateverTheClocks(t *testing.T) {
 	appendTo(t, s.Journal(), segment, events...)
 	if got := loaded(t, s.Journal(), segment); len(got) != 0 {
 		t.Errorf("%d events are found", len(got))
+	}
+	if hasContent(t, s.Journal(), segment, events[0]) {
+		t.Error("a content is found")
 	}
 	if open, err := s.Journal().Segments(t.Context(), segment.Lane); err != nil || len(open) != 0 {
 		t.Errorf("open are %v, %v", open, err)
@@ -198,7 +236,7 @@ func TestWhatTheRelayWritesIsKeptAsLongAsItMayBeNeeded(t *testing.T) {
 		t.Fatal(err)
 	}
 	const kept = int(relay.Kept / time.Second)
-	for table, wantGrace := range map[string]int{"relay_event": kept, "relay_segment": kept, "relay_lane": 0, "relay_claim": 0} {
+	for table, wantGrace := range map[string]int{"relay_event": kept, "relay_content": kept, "relay_segment": kept, "relay_lane": 0, "relay_claim": 0} {
 		var life, grace int
 		q := db.Query("SELECT default_time_to_live, gc_grace_seconds FROM system_schema.tables WHERE keyspace_name = ? AND table_name = ?", s.session.options.Keyspace, table)
 		if err := q.Scan(&life, &grace); err != nil {
@@ -211,14 +249,16 @@ func TestWhatTheRelayWritesIsKeptAsLongAsItMayBeNeeded(t *testing.T) {
 	// It is not said otherwise with what is written.
 	segment := aSegment()
 	openSegment(t, s.Journal(), segment)
-	appendTo(t, s.Journal(), segment, someEvents(segment.Lane, 1, 10)...)
-	var at int64
-	var ttl int
-	if err := db.Query("SELECT WRITETIME(data), TTL(data) FROM relay_event WHERE lane = ? AND segment = ?", gocql.UUID(segment.Lane), gocql.UUID(segment.ID)).Scan(&at, &ttl); err != nil {
-		t.Fatal(err)
-	}
-	if ttl > kept || ttl < kept-60 || at != segment.ID.Time().UnixMicro() {
-		t.Errorf("an event is written at %d and kept for %d s; want %d and %d", at, ttl, segment.ID.Time().UnixMicro(), kept)
+	appendTo(t, s.Journal(), segment, withContents(someEvents(segment.Lane, 1, 10), 10)...)
+	for _, table := range []string{"relay_event", "relay_content"} {
+		var at int64
+		var ttl int
+		if err := db.Query("SELECT WRITETIME(data), TTL(data) FROM "+table+" WHERE lane = ? AND segment = ?", gocql.UUID(segment.Lane), gocql.UUID(segment.ID)).Scan(&at, &ttl); err != nil {
+			t.Fatal(err)
+		}
+		if ttl > kept || ttl < kept-60 || at != segment.ID.Time().UnixMicro() {
+			t.Errorf("what is in %s is written at %d and kept for %d s; want %d and %d", table, at, ttl, segment.ID.Time().UnixMicro(), kept)
+		}
 	}
 }
 
@@ -238,6 +278,7 @@ func TestAClosedStoreHasNoJournal(t *testing.T) {
 			}
 			return nil
 		},
+		"Content":  func(ctx context.Context) error { _, err := j.Content(ctx, segment, ids.Next()); return err },
 		"Close":    func(ctx context.Context) error { return j.Close(ctx, segment) },
 		"Lanes":    func(ctx context.Context) error { _, err := j.Lanes(ctx, ""); return err },
 		"Segments": func(ctx context.Context) error { _, err := j.Segments(ctx, segment.Lane); return err },

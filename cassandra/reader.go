@@ -26,10 +26,10 @@ const (
 // only all data centres together can say.
 var contentLevels = []Consistency{localOne, LocalQuorum, EachQuorum}
 
-// listedLevels are who is asked for a content that is kept with its line. A delivery that
-// was not acknowledged may have reached one replica only, and a reader who found the line
-// there has brought that, and no content, to others.
-var listedLevels = []Consistency{localOne, LocalQuorum, everyReplica}
+// togetherLevels are who is asked for a content that was written together with its line, or
+// with an event. What was not acknowledged may have reached one replica only, and a reader
+// who found the line or event there has brought that, and no content, to others.
+var togetherLevels = []Consistency{localOne, LocalQuorum, everyReplica}
 
 // Open asks for the commit record and the first part at once, which for most
 // contents is all there is. The context holds for the reading too; deadlines of the
@@ -83,7 +83,7 @@ func (c *contents) open(ctx context.Context, m mailbox.Message) (*reader, error)
 // openListed opens a content that is kept with its line.
 func (c *contents) openListed(ctx context.Context, m mailbox.Message) (*reader, error) {
 	var data []byte
-	err := widen(listedLevels, func(level Consistency) (bool, error) {
+	err := widen(togetherLevels, func(level Consistency) (bool, error) {
 		return c.read(ctx, selectContent, level, m.Place.Within, m.Place.Lane, m.Place.Ord).one((*uncopied)(&data))
 	})
 	if err != nil {

@@ -240,6 +240,7 @@ func schemaInTwo(t *testing.T, c *cassandratest.Cluster) {
 		"maildrop_temp":    " (maildrop, lane, ord) VALUES (%s, %[1]s, 0)",
 		"progress":         " (task, updated) VALUES ('%s', 0)",
 		"relay_event":      " (lane, segment, message, recipient, kind, seq, writer) VALUES (%s, %[1]s, %[1]s, 0, 1, 0, %[1]s)",
+		"relay_content":    " (lane, segment, message) VALUES (%s, %[1]s, %[1]s)",
 		"relay_segment":    " (lane, segment) VALUES (%s, %[1]s)",
 		"relay_lane":       " (datacenter, lane) VALUES ('dc1', %s)",
 		"relay_claim":      " (lane, segment, claimed) VALUES (%s, %[1]s, %[1]s)",

@@ -16,8 +16,9 @@ import (
 // formatVersion is the version of the layout in keys.go. Version 2 has addresses that
 // are forgotten, and more kinds of what expires; version 3 has outbound mail, which an
 // older program would take for left behind; version 4 has still more kinds of what
-// expires. What they find of an earlier one is right.
-const formatVersion = 4
+// expires; version 5 has contents of outbound mail beside its events. What they find of an
+// earlier one is right.
+const formatVersion = 5
 
 // The file beside Pebble's that names the version, and what it begins with.
 const (

@@ -107,7 +107,7 @@ func TestADirectoryThatIsNoneOfOursIsRefused(t *testing.T) {
 		want    error
 		says    []string
 	}{
-		"a newer format":              {write("mail/FORMAT", "restante embedded store, format 7\n"), ErrFormat, []string{"mail", "7", "4"}},
+		"a newer format":              {write("mail/FORMAT", "restante embedded store, format 7\n"), ErrFormat, []string{"mail", "7", "5"}},
 		"another program's file":      {write("mail/FORMAT", "tar"), ErrFormat, []string{"mail", "tar"}},
 		"half a file":                 {write("mail/FORMAT", "restante embedded store, format 1"), ErrFormat, []string{"mail"}},
 		"an empty file":               {write("mail/FORMAT", ""), ErrFormat, []string{"mail"}},

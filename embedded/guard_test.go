@@ -139,10 +139,15 @@ func (l *load) runUntilItFails(t *testing.T, seed uint64) {
 func stillReads(t *testing.T, s *Store, known map[mailbox.MessageID]testimony) {
 	t.Helper()
 	for id, m := range known {
-		if m.added && len(m.removing) == 0 {
-			if err := reads(t.Context(), s, id, m.octets); err != nil {
-				t.Errorf("%s: %v", id, err)
-			}
+		if !m.added || len(m.removing) > 0 || m.closing {
+			continue
+		}
+		err := readsSubmitted(t.Context(), s, m.segment, id, m.octets)
+		if !m.outbound() {
+			err = reads(t.Context(), s, id, m.octets)
+		}
+		if err != nil {
+			t.Errorf("%s: %v", id, err)
 		}
 	}
 }

@@ -10,10 +10,10 @@ import (
 	"restante/relay"
 )
 
-// journal is relay.Journal: a key for each segment that is open, and one for each event.
-// The events of a call are one batch, which shares its sync with all other writers and
-// makes durable what was written before it: the segment, and the content of the message.
-// So neither needs a sync of its own.
+// journal is relay.Journal: a key for each segment that is open, for each event, and for
+// each content that came with one. The events of a call are one batch, which shares its
+// sync with all other writers and makes durable what was written before it: the segment,
+// and the content of a message that is not short. So neither needs a sync of its own.
 type journal struct {
 	store *Store
 }
@@ -51,7 +51,7 @@ func (j *journal) append(ctx context.Context, s relay.Segment, events []relay.Ev
 	}
 	octets, more := 0, 0
 	for _, e := range events {
-		size := eventKeySize + eventSize(e)
+		size := eventKeySize + eventSize(e) + len(e.Content)
 		octets += size
 		if e.Kind == relay.Accepted {
 			more += size
@@ -70,6 +70,9 @@ func (j *journal) append(ctx context.Context, s relay.Segment, events []relay.Ev
 	b := j.store.batch(octets)
 	value := make([]byte, 0, octets)
 	for _, e := range events {
+		if err := j.keep(b, s, e); err != nil {
+			return err
+		}
 		value = appendEvent(value[:0], e)
 		b.set(eventKey(s, e), value)
 	}
@@ -80,13 +83,54 @@ func (j *journal) append(ctx context.Context, s relay.Segment, events []relay.Ev
 	return nil
 }
 
+// keep writes the content of an event, or deletes that of its message. An event that is
+// known already brings nothing, as its content may have been deleted since.
+func (j *journal) keep(b *batch, s relay.Segment, e relay.Event) error {
+	if e.Content != nil {
+		known, err := j.store.has(eventKey(s, e))
+		if err != nil {
+			return err
+		}
+		if !known {
+			b.set(outboundKey(s, e.Entry.Message), e.Content)
+		}
+	}
+	if e.Last {
+		b.delete(outboundKey(s, e.Entry.Message))
+	}
+	return nil
+}
+
+func (j *journal) Content(ctx context.Context, s relay.Segment, message mailbox.MessageID) ([]byte, error) {
+	content, err := j.content(ctx, s, message)
+	if err != nil {
+		return nil, fmt.Errorf("embedded: content of %s in segment %s: %w", message, s.ID, err)
+	}
+	return content, nil
+}
+
+func (j *journal) content(ctx context.Context, s relay.Segment, message mailbox.MessageID) (content []byte, err error) {
+	if err := j.store.enter(ctx); err != nil {
+		return nil, err
+	}
+	defer j.store.leave()
+	found, err := j.store.get(outboundKey(s, message), func(value []byte) error {
+		content = bytes.Clone(value)
+		return nil
+	})
+	if err == nil && !found {
+		err = mailbox.ErrNotFound
+	}
+	return content, err
+}
+
 // eventPage is how many octets of keys and values a load reads at a time, and an event
 // more: so it holds little, however large they are.
 const eventPage = 256 << 10
 
 func (j *journal) Load(ctx context.Context, s relay.Segment) iter.Seq2[relay.Event, error] {
 	return func(yield func(relay.Event, error) bool) {
-		prefix := segmentPrefix(s)
+		prefix := eventPrefix(s)
 		from, end := prefix, after(prefix)
 		for from != nil {
 			events, next, err := j.page(ctx, from, end)
@@ -147,7 +191,8 @@ func (j *journal) close(ctx context.Context, s relay.Segment) error {
 	defer j.store.leaveWrite()
 	b := j.store.batch(0)
 	b.delete(segmentKey(s))
-	b.deletePrefix(segmentPrefix(s))
+	b.deletePrefix(eventPrefix(s))
+	b.deletePrefix(outboundPrefix(s))
 	return j.store.commitUnsynced(b)
 }
 

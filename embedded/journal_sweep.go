@@ -34,7 +34,7 @@ func (s *Store) sweepJournal(ctx context.Context, stats *SweepStats) error {
 		if err != nil || !found {
 			return err
 		}
-		from = after(segmentPrefix(segment))
+		from = after(eventPrefix(segment))
 		if err := s.sweepSegment(ctx, segment); err != nil {
 			return err
 		}

@@ -31,6 +31,7 @@ import (
 //	x  account recipient         suppression              a recipient of outbound mail that does not exist
 //	s  lane segment              -                        a segment of the journal of outbound mail that is open
 //	j  lane segment id recipient kind attempt# writer  event    what happened to outbound mail
+//	o  lane segment id           octets                   the content of outbound mail, if it is short
 //
 // An id is in its sortable form, so that keys have the order of the listing. A
 // drop has 16 octets; numbers are big-endian: part# and generation and day and
@@ -51,6 +52,7 @@ const (
 	prefixSuppressed = 'x'
 	prefixSegment    = 's'
 	prefixEvent      = 'j'
+	prefixOutbound   = 'o'
 )
 
 // errCorrupt is the cause where a stored value is not what was written.
@@ -237,7 +239,13 @@ func decodeSuppressed(key []byte) (recipient mailbox.Address, err error) {
 }
 
 func segmentKey(s relay.Segment) []byte {
-	return appendID(appendID(append(make([]byte, 0, 33), prefixSegment), s.Lane), s.ID)
+	return segmentPrefix(prefixSegment, 33, s)
+}
+
+// segmentPrefix is what the keys of one kind begin with that a segment has; there is room
+// for so many octets of key.
+func segmentPrefix(prefix byte, size int, s relay.Segment) []byte {
+	return appendID(appendID(append(make([]byte, 0, size), prefix), s.Lane), s.ID)
 }
 
 // decodeSegmentKey reads a key that segmentKey made.
@@ -251,14 +259,11 @@ func decodeSegmentKey(key []byte) (s relay.Segment, err error) {
 // eventKeySize is how long a key of an event is.
 const eventKeySize = 1 + 16 + 16 + 16 + 4 + 1 + 4 + 16
 
-// segmentPrefix is what the events of a segment begin with.
-func segmentPrefix(s relay.Segment) []byte {
-	key := append(make([]byte, 0, eventKeySize), prefixEvent)
-	return appendID(appendID(key, s.Lane), s.ID)
-}
+// eventPrefix is what the events of a segment begin with.
+func eventPrefix(s relay.Segment) []byte { return segmentPrefix(prefixEvent, eventKeySize, s) }
 
 func eventKey(s relay.Segment, e relay.Event) []byte {
-	key := appendID(segmentPrefix(s), e.Entry.Message)
+	key := appendID(eventPrefix(s), e.Entry.Message)
 	key = binary.BigEndian.AppendUint32(key, uint32(e.Entry.Recipient-relay.Whole))
 	key = append(key, byte(e.Kind))
 	key = binary.BigEndian.AppendUint32(key, uint32(e.Seq))
@@ -277,6 +282,13 @@ func decodeEventKey(key []byte) (s relay.Segment, e relay.Event, err error) {
 	e.Seq = int(binary.BigEndian.Uint32(key[54:]))
 	e.Writer = decodeID(key[58:])
 	return s, e, nil
+}
+
+// outboundPrefix is what the contents of a segment begin with.
+func outboundPrefix(s relay.Segment) []byte { return segmentPrefix(prefixOutbound, 49, s) }
+
+func outboundKey(s relay.Segment, message mailbox.MessageID) []byte {
+	return appendID(outboundPrefix(s), message)
 }
 
 // after is the first key behind all that begin with prefix.

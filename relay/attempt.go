@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -350,6 +351,7 @@ func (r *round) write(ctx context.Context, recipients []int, kind Kind, next sta
 		}
 		events = append(events, r.queue.event(r.message.id, i, kind, int(r.entry(i).seq), d))
 	}
+	events[len(events)-1].Last = kind.Terminal() && r.message.left() == len(recipients) && !r.toldLater(recipients, kind)
 	forget := r.queue.rules.forgetSuccess && kind == Delivered
 	if !forget && !r.queue.insist(ctx, r.message.segment, events) {
 		return false
@@ -359,6 +361,12 @@ func (r *round) write(ctx context.Context, recipients []int, kind Kind, next sta
 		r.log(i, kind, next)
 	}
 	return true
+}
+
+// toldLater reports whether the sender is told of this kind of event after it was written,
+// and perhaps sent the content with it.
+func (r *round) toldLater(recipients []int, kind Kind) bool {
+	return kind == Delivered && slices.ContainsFunc(recipients, func(i int) bool { return r.s.notify(i)&NotifySuccess != 0 })
 }
 
 // take changes entries as it was written.
@@ -422,7 +430,7 @@ func (q *Queue) journalFailed(what string, err error) {
 // putBack ends the work on a message. What is left of it is tried at a time at the
 // earliest.
 func (q *Queue) putBack(m *message, earliest stamp) {
-	if q.putAway(m, earliest) {
+	if q.putAway(m, earliest) && !m.journalled {
 		q.release(m.id)
 	}
 }
@@ -435,6 +443,7 @@ func (q *Queue) putAway(m *message, earliest stamp) bool {
 	case m.state == isGone:
 		return false
 	case m.left() > 0:
+		q.fresh.forget(m.id)
 		q.place(m, earliest)
 		return false
 	}
@@ -451,6 +460,7 @@ func (q *Queue) forget(m *message) {
 	delete(q.hints, m.id)
 	delete(q.untold, m.id)
 	delete(q.spared, m.id)
+	q.fresh.forget(m.id)
 }
 
 // chore tells the sender that a message waits for long, or that its time is over.
@@ -569,11 +579,55 @@ func (r *round) content(ctx context.Context) (*content, error) {
 	return c, err
 }
 
-func (r *round) openContent(ctx context.Context) (io.ReadCloser, error) {
-	m := mailbox.Message{ID: r.message.id, Octets: r.s.Octets, Recipients: 1}
-	content, err := r.queue.options.Contents.Open(ctx, m)
+func (r *round) openContent(ctx context.Context) (content io.ReadCloser, err error) {
+	if r.s.Journalled {
+		content, err = r.openJournalled(ctx)
+	} else {
+		m := mailbox.Message{ID: r.message.id, Octets: r.s.Octets, Recipients: 1}
+		content, err = r.queue.options.Contents.Open(ctx, m)
+	}
 	if err != nil {
-		return nil, fmt.Errorf("relay: open content of %s: %w", m.ID, err)
+		return nil, fmt.Errorf("relay: open content of %s: %w", r.message.id, err)
 	}
 	return content, nil
+}
+
+// openJournalled opens a content that was written with its event.
+func (r *round) openJournalled(ctx context.Context) (io.ReadCloser, error) {
+	q := r.queue
+	q.mu.Lock()
+	octets, known := q.fresh.of[r.message.id]
+	q.mu.Unlock()
+	if !known {
+		ctx, cancel := context.WithTimeout(ctx, q.options.Write)
+		defer cancel()
+		var err error
+		if octets, err = q.options.Journal.Content(ctx, r.message.segment.Segment, r.message.id); err != nil {
+			return nil, err
+		}
+	}
+	return io.NopCloser(bytes.NewReader(octets)), nil
+}
+
+// mostFresh is how much of fresh contents is held, in octets.
+const mostFresh = 16 << 20
+
+// fresh are contents of messages of which no attempt has ended yet: most need not be read
+// from the store. They are under the lock of the queue.
+type fresh struct {
+	of     map[mailbox.MessageID][]byte
+	octets int
+}
+
+// keep holds a content, unless there is too much already.
+func (f *fresh) keep(id mailbox.MessageID, content []byte) {
+	if f.octets+len(content) <= mostFresh {
+		f.of[id] = content
+		f.octets += len(content)
+	}
+}
+
+func (f *fresh) forget(id mailbox.MessageID) {
+	f.octets -= len(f.of[id])
+	delete(f.of, id)
 }

@@ -40,11 +40,11 @@ func TestWhatEventsSayIsStoredAsEver(t *testing.T) {
 		Recipients: []mailbox.Address{{Local: "a b", Domain: "x.example"}, {Local: "пётр", Domain: "почта.рф"}},
 		Notify:     []relay.Notify{0, relay.NotifySuccess | relay.NotifyDelay},
 		Original:   []string{"", "rfc822;a@x.example"},
-		EnvelopeID: "QQ314159", FullReturn: true, UTF8: true, EightBit: true, Signed: true, Octets: 1234,
+		EnvelopeID: "QQ314159", FullReturn: true, UTF8: true, EightBit: true, Signed: true, Journalled: true, Octets: 1234,
 		HeaderID: "x@example.org", Class: relay.High, Accepted: next, Expires: next.Add(time.Hour),
 	}, `{"Account":{"Local":"fred","Domain":"example.org"},"From":{"Local":"fred","Domain":"example.org"},`+
 		`"Recipients":[{"Local":"a b","Domain":"x.example"},{"Local":"пётр","Domain":"почта.рф"}],"Notify":"AAo=",`+
-		`"Original":["","rfc822;a@x.example"],"EnvelopeID":"QQ314159","FullReturn":true,"UTF8":true,"EightBit":true,"Signed":true,`+
+		`"Original":["","rfc822;a@x.example"],"EnvelopeID":"QQ314159","FullReturn":true,"UTF8":true,"EightBit":true,"Signed":true,"Journalled":true,`+
 		`"Octets":1234,"HeaderID":"x@example.org","Class":1,"Accepted":"2026-11-22T12:00:00.005Z","Expires":"2026-11-22T13:00:00.005Z"}`)
 	comesBack(t, relay.AttemptData{Service: "ses"}, `{"Service":"ses"}`)
 	comesBack(t, relay.DeferredData{Next: next, Service: "ses", Warned: true, Outcome: relay.Outcome{
@@ -113,7 +113,7 @@ func TestABatchIsCheckedAtItsLimits(t *testing.T) {
 	}
 	for name, events := range map[string][]relay.Event{
 		"events": make([]relay.Event, relay.MaxBatch+1),
-		"octets": {{Data: make([]byte, relay.MaxData)}, {Data: make([]byte, 1)}},
+		"octets": {{Data: make([]byte, relay.MaxData)}, {Data: make([]byte, relay.MaxContent+1)}},
 	} {
 		if err := relay.CheckBatch(events); !errors.Is(err, relay.ErrBatch) {
 			t.Errorf("more %s than may be: %v; want ErrBatch", name, err)

@@ -18,10 +18,10 @@ func TestWhatAnotherBroughtToItsEndIsNotTriedAgain(t *testing.T) {
 		one, two := r.submit("barney"), r.submit("barney", "betty")
 		r.restart()
 		s := r.segments()[0]
-		delivered := func(id mailbox.MessageID) relay.Event {
-			return relay.Event{Entry: relay.EntryID{Message: id}, Kind: relay.Delivered, Seq: 1, Writer: s.Lane, At: time.Now(), Data: []byte("{}")}
+		delivered := func(id mailbox.MessageID, last bool) relay.Event {
+			return relay.Event{Entry: relay.EntryID{Message: id}, Kind: relay.Delivered, Seq: 1, Writer: s.Lane, At: time.Now(), Data: []byte("{}"), Last: last}
 		}
-		if err := r.journal.Append(t.Context(), s, delivered(one), delivered(two)); err != nil {
+		if err := r.journal.Append(t.Context(), s, delivered(one, true), delivered(two, false)); err != nil {
 			t.Fatal(err)
 		}
 		if err := r.Resume(t.Context(), s); err != nil {

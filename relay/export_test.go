@@ -24,3 +24,6 @@ func (p *Policy) Pause(seq int) time.Duration { return p.pause(seq) }
 
 // Repack is what a submission is after it was packed.
 func Repack(s *Submission) *Submission { return unpack(pack(s)) }
+
+// MostToRepeat is how many withdrawals are remembered before new mail is refused.
+const MostToRepeat = mostToRepeat

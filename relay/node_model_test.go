@@ -4,7 +4,6 @@ import (
 	"context"
 	"flag"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"strings"
 	"sync"
@@ -286,7 +285,7 @@ func (w *world) post() {
 			id, err := h.node.Submit(ctx, relay.Submission{
 				Account: mailbox.Address{Local: "fred", Domain: "example.org"}, From: mailbox.Address{Local: "fred", Domain: "example.org"},
 				Recipients: []mailbox.Address{{Local: fmt.Sprint("wilma-", n), Domain: "example.net"}},
-			}, io.MultiReader(strings.NewReader("Subject: x\r\n\r\nx\r\n")))
+			}, strings.NewReader("Subject: x\r\n\r\n"+strings.Repeat("x", n%2*relay.MaxContent))) // one in the journal, the next beside it
 			if err == nil && h.gate() == nil { // else nobody heard the 250
 				w.mu.Lock()
 				w.accepted = append(w.accepted, id)

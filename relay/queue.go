@@ -118,6 +118,7 @@ type Queue struct {
 	untold   map[mailbox.MessageID]stamp    // when a sender is told of a delay who could not be
 	spared   map[mailbox.MessageID]stamp    // until when a message goes on that has expired by this clock alone
 	arriving map[mailbox.MessageID]struct{} // messages not yet accepted, or refused and not withdrawn: a load leaves them alone
+	fresh    fresh
 	withdraw []withdrawal
 	unneeded []mailbox.MessageID // whose content is to be released
 
@@ -143,7 +144,7 @@ func New(o Options) (*Queue, error) {
 		segments: make(map[Segment]*segment), hints: make(map[mailbox.MessageID]string),
 		said: make(map[packedSaying]packedSaying), untold: make(map[mailbox.MessageID]stamp), ready: newLines(),
 		spared:   make(map[mailbox.MessageID]stamp),
-		arriving: make(map[mailbox.MessageID]struct{}),
+		arriving: make(map[mailbox.MessageID]struct{}), fresh: fresh{of: make(map[mailbox.MessageID][]byte)},
 	}
 	q.metrics = newMetrics(q)
 	if o.Registerer != nil {

@@ -444,7 +444,7 @@ func TestAContentIsNotGivenUpByOneClockAlone(t *testing.T) {
 	missing.set(mailbox.ErrNotFound)
 	bubble(t, func(t *testing.T, r *rig) {
 		r.pool.add("a")
-		id := r.submit("barney")
+		id := r.submitThis(longContent, relay.Submission{}, "barney")
 		time.Sleep(2 * time.Hour)
 		r.wantEvents(id, "accepted")
 		missing.set(nil) // it has come from the other data centre
@@ -764,7 +764,7 @@ func TestAContentThatCannotBeReadIsNoAttempt(t *testing.T) {
 	bubble(t, func(t *testing.T, r *rig) {
 		a := r.pool.add("a")
 		broken.set(mailbox.ErrUnavailable)
-		id := r.submit("barney")
+		id := r.submitThis(longContent, relay.Submission{}, "barney")
 		time.Sleep(5 * time.Minute)
 		r.wantEvents(id, "accepted")
 		broken.set(nil)
@@ -775,7 +775,7 @@ func TestAContentThatCannotBeReadIsNoAttempt(t *testing.T) {
 		}
 
 		broken.set(mailbox.ErrNotFound)
-		id = r.submit("barney")
+		id = r.submitThis(longContent, relay.Submission{}, "barney")
 		time.Sleep(59 * time.Minute)
 		r.wantEvents(id, "accepted")
 		time.Sleep(3 * time.Minute)

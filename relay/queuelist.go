@@ -213,10 +213,12 @@ func (q *Queue) Cancel(ctx context.Context, id EntryID, by string) error {
 		return err
 	}
 	var m *message
+	cancelled := q.event(id.Message, id.Recipient, Cancelled, 0, data)
 	if err := q.steer(id, func(found *message, _ *entry) error {
 		if m = found; m.state == isBusy {
 			return fmt.Errorf("%w: %s, recipient %d", ErrSending, id.Message, id.Recipient)
 		}
+		cancelled.Last = m.left() == 1
 		m.state = isBusy
 		q.waiting.remove(m)
 		return nil
@@ -224,7 +226,7 @@ func (q *Queue) Cancel(ctx context.Context, id EntryID, by string) error {
 		return err
 	}
 	defer q.putBack(m, 0)
-	if err := m.segment.writer.append(q.event(id.Message, id.Recipient, Cancelled, 0, data)); err != nil {
+	if err := m.segment.writer.append(cancelled); err != nil {
 		return fmt.Errorf("relay: cancel %s: %w", id.Message, err)
 	}
 	q.mu.Lock()

@@ -18,6 +18,8 @@ type message struct {
 	class   Class
 	state   state
 	warned  bool // the sender heard that it waits, or never will
+	// The content is in the journal, so that nobody has to release it.
+	journalled bool
 }
 
 // A state is where a message is.
@@ -128,7 +130,7 @@ func (m *message) group(now stamp, p *Policy, most int) []int {
 
 // newMessage is a message of a segment, which is due at once. It is in no list yet.
 func (q *Queue) newMessage(id mailbox.MessageID, in *segment, s *Submission) *message {
-	m := &message{id: id, segment: in, packed: pack(s), entries: make([]entry, len(s.Recipients)), index: -1, class: s.Class, state: isBusy}
+	m := &message{id: id, segment: in, packed: pack(s), entries: make([]entry, len(s.Recipients)), index: -1, class: s.Class, state: isBusy, journalled: s.Journalled}
 	if int(m.class) >= len(shares) {
 		m.class = Normal
 	}

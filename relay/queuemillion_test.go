@@ -1,9 +1,9 @@
 package relay_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
-	"io"
 	"runtime"
 	"testing"
 	"time"
@@ -59,7 +59,7 @@ func deferred(t testing.TB, n int) (q *relay.Queue, end func()) {
 	policies := relay.DefaultPolicies()
 	policies[relay.Normal].Steps = []time.Duration{time.Hour} // none is due again before all were tried
 	q, err := relay.New(relay.Options{
-		Journal: noJournal{}, Contents: noContents{}, Pool: new(refusingPool), IDs: new(mailbox.MessageIDs),
+		Journal: noJournal{}, Pool: new(refusingPool), IDs: new(mailbox.MessageIDs),
 		Notifier: new(notices), Policies: &policies,
 	})
 	if err != nil {
@@ -72,6 +72,7 @@ func deferred(t testing.TB, n int) (q *relay.Queue, end func()) {
 		q.Run(ctx)
 	}()
 	end = func() { cancel(); <-done }
+	letter := make([]byte, 4096)
 	for i := range n {
 		account := mailbox.Address{Local: fmt.Sprintf("user%d", i%1000), Domain: "department.example.org"}
 		s := relay.Submission{
@@ -79,7 +80,7 @@ func deferred(t testing.TB, n int) (q *relay.Queue, end func()) {
 			Recipients: []mailbox.Address{{Local: fmt.Sprintf("firstname.lastname%d", i), Domain: fmt.Sprintf("domain%d.example.net", i%5000)}},
 		}
 		for {
-			if _, err = q.Submit(ctx, s, nil); err == nil {
+			if _, err = q.Submit(ctx, s, bytes.NewReader(letter)); err == nil {
 				break
 			}
 			time.Sleep(10 * time.Millisecond) // it has only just begun to run
@@ -97,20 +98,15 @@ func deferred(t testing.TB, n int) (q *relay.Queue, end func()) {
 	}
 }
 
-// noJournal takes all and keeps nothing.
+// noJournal takes all and keeps nothing. Every content is empty.
 type noJournal struct{ relay.Journal }
 
 func (noJournal) Open(context.Context, relay.Segment) error                   { return nil }
 func (noJournal) Append(context.Context, relay.Segment, ...relay.Event) error { return nil }
 func (noJournal) Close(context.Context, relay.Segment) error                  { return nil }
 
-// noContents has a content for every message.
-type noContents struct{ mailbox.Contents }
-
-func (noContents) Put(context.Context, mailbox.Content, io.Reader) (int64, error) { return 4096, nil }
-
-func (noContents) Open(context.Context, mailbox.Message) (io.ReadCloser, error) {
-	return io.NopCloser(nil), nil
+func (noJournal) Content(context.Context, relay.Segment, mailbox.MessageID) ([]byte, error) {
+	return nil, nil
 }
 
 // refusingPool has one service, which has time for nobody.

@@ -283,6 +283,13 @@ func (x *queueLife) Append(ctx context.Context, s relay.Segment, events ...relay
 	return err
 }
 
+func (x *queueLife) Content(ctx context.Context, s relay.Segment, message mailbox.MessageID) ([]byte, error) {
+	if x.isOver() {
+		return nil, errQueueDead
+	}
+	return x.Memory.Content(ctx, s, message)
+}
+
 func (x *queueLife) Close(ctx context.Context, s relay.Segment) error {
 	if x.isOver() {
 		return errQueueDead
@@ -291,8 +298,11 @@ func (x *queueLife) Close(ctx context.Context, s relay.Segment) error {
 }
 
 func (x *queueLife) submit(ctx context.Context, q *relay.Queue, i int) {
-	to := []string{"one", "two", "three"}[:1+i%3]
-	id, err := q.Submit(ctx, submission(relay.Submission{}, to...), strings.NewReader(content))
+	to, body := []string{"one", "two", "three"}[:1+i%3], content
+	if i%2 > 0 {
+		body = longContent
+	}
+	id, err := q.Submit(ctx, submission(relay.Submission{}, to...), strings.NewReader(body))
 	if err != nil {
 		return
 	}
@@ -357,7 +367,7 @@ func (x *queueLife) Send(ctx context.Context, m relay.Mail) (outcomes []relay.Ou
 		return outcomes
 	}
 	defer body.Close()
-	if got, err := io.ReadAll(body); err != nil || string(got) != content {
+	if got, err := io.ReadAll(body); err != nil || string(got) != content && string(got) != longContent {
 		return outcomes
 	}
 	x.wait()

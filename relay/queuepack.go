@@ -13,7 +13,7 @@ func pack(s *Submission) string {
 	b := make([]byte, 0, 256)
 	b = binary.BigEndian.AppendUint64(b, uint64(stampOf(s.Expires)))
 	b = binary.AppendVarint(b, int64(stampOf(s.Expires)-stampOf(s.Accepted)))
-	b = binary.AppendUvarint(b, packBools(s.FullReturn, s.UTF8, s.EightBit, s.Signed, s.From == s.Account, s.Notify != nil, s.Original != nil))
+	b = binary.AppendUvarint(b, packBools(s.FullReturn, s.UTF8, s.EightBit, s.Signed, s.Journalled, s.From == s.Account, s.Notify != nil, s.Original != nil))
 	b = binary.AppendVarint(b, s.Octets)
 	b = append(b, byte(s.Class))
 	b = packText(b, s.EnvelopeID)
@@ -44,7 +44,7 @@ func unpack(packed string) *Submission {
 	s.Expires = expires.time()
 	s.Accepted = (expires - stamp(p.varint())).time()
 	var same, notify, original bool
-	p.bools(&s.FullReturn, &s.UTF8, &s.EightBit, &s.Signed, &same, &notify, &original)
+	p.bools(&s.FullReturn, &s.UTF8, &s.EightBit, &s.Signed, &s.Journalled, &same, &notify, &original)
 	s.Octets = p.varint()
 	s.Class = Class(p.octet())
 	s.EnvelopeID, s.HeaderID = p.text(), p.text()

@@ -28,7 +28,7 @@ func (q *Queue) Resume(ctx context.Context, id Segment) error {
 		switch m := q.found(message, s, found); {
 		case m.left() > 0:
 			q.merge(m)
-		case q.ended(m):
+		case q.ended(m) && !m.journalled:
 			over = append(over, message)
 		}
 	}

@@ -10,11 +10,12 @@ import (
 )
 
 const (
-	// When a segment is full: so many entries, or so old. It stays open until its last
-	// entry has come to an end, which may take days. What is left is not moved together
-	// into another: in between it would be in two, and two processes might take them over,
-	// each of which takes its own for the one that counts.
+	// When a segment is full: so many entries, so many octets of content, or so old. It
+	// stays open until its last entry has come to an end, which may take days. What is left
+	// is not moved together into another: in between it would be in two, and two processes
+	// might take them over, each of which takes its own for the one that counts.
 	segmentEntries = 20_000
+	segmentOctets  = 64 << 20
 	segmentAge     = time.Hour
 	// How often the segments are looked through.
 	tidyInterval = 5 * time.Second
@@ -32,6 +33,7 @@ type segment struct {
 	// Under the lock of the queue.
 	messages map[mailbox.MessageID]*message
 	entries  int                            // that were ever in it, as far as is known
+	octets   int                            // of content that this process put in it
 	left     int                            // of them, that something is left to do for
 	gone     bool                           // somebody else has it
 	sealed   bool                           // something in it cannot be read, so it is not forgotten
@@ -50,13 +52,13 @@ func (q *Queue) newSegment(s Segment, own bool) *segment {
 
 // takes reports whether new mail may go to a segment.
 func (s *segment) takes(now stamp) bool {
-	return s.entries < segmentEntries && now < s.since.add(segmentAge)
+	return s.entries < segmentEntries && s.octets < segmentOctets && now < s.since.add(segmentAge)
 }
 
-// reserve is a segment that new mail goes to, with room for so many entries. The caller
-// files or cancels them later.
-func (q *Queue) reserve(ctx context.Context, entries int) (*segment, error) {
-	if s := q.reserveOpen(entries); s != nil {
+// reserve is a segment that new mail goes to, with room for so many entries and octets of
+// content. The caller files or cancels the entries later.
+func (q *Queue) reserve(ctx context.Context, entries, octets int) (*segment, error) {
+	if s := q.reserveOpen(entries, octets); s != nil {
 		return s, nil
 	}
 	select {
@@ -65,16 +67,16 @@ func (q *Queue) reserve(ctx context.Context, entries int) (*segment, error) {
 	case <-ctx.Done():
 		return nil, fmt.Errorf("relay: open a segment: %w: %w", mailbox.ErrUnavailable, ctx.Err())
 	}
-	if s := q.reserveOpen(entries); s != nil {
+	if s := q.reserveOpen(entries, octets); s != nil {
 		return s, nil // opened meanwhile
 	}
 	if err := q.open(ctx); err != nil {
 		return nil, err
 	}
-	return q.reserveOpen(entries), nil
+	return q.reserveOpen(entries, octets), nil
 }
 
-func (q *Queue) reserveOpen(entries int) *segment {
+func (q *Queue) reserveOpen(entries, octets int) *segment {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	s := q.current
@@ -82,6 +84,7 @@ func (q *Queue) reserveOpen(entries int) *segment {
 		return nil
 	}
 	s.entries += entries
+	s.octets += octets
 	s.left += entries
 	q.pending += entries
 	return s

@@ -8,8 +8,8 @@
 // when it starts, when it takes over from another, and for the operator. So there is
 // no queue table to poll, no row that two processes fetch, and no lock.
 //
-//	submission ─ content ► mailbox.Contents, for mailbox.Outbound
-//	           ─ Accepted ► Journal.Append ─ lease still ours? ► 250
+//	submission ─ content, unless it is short ► mailbox.Contents, for mailbox.Outbound
+//	           ─ Accepted, with a short content ► Journal.Append ─ lease still ours? ► 250
 //	attempt    ─ Attempt  ► Journal.Append ► Provider.Send ─ lease still ours? ► the final dot
 //	           ─ Delivered, Deferred or Failed ► Journal.Append
 //
@@ -86,15 +86,28 @@ type Event struct {
 	Writer mailbox.MessageID // the lane that wrote it
 	At     time.Time         // by the clock of the writer, to a millisecond; for people, it decides nothing
 	Data   []byte            // what there is to say, in a form that only package relay reads; at most MaxData octets
+
+	// Content comes with Accepted where the content of the message is short: at most
+	// MaxContent octets. It is kept beside the event: Load does not bring it, Content
+	// does. Nil: it is in mailbox.Contents.
+	Content []byte
+
+	// Last says that nothing is left to do for the message: what Content has of it is
+	// forgotten with this event. Load does not bring it.
+	Last bool
 }
 
 // MaxData is the most octets that an event carries. A thousand recipients fit.
 const MaxData = 512 << 10
 
-// MaxBatch is how many events, and how many octets of their data, one Append takes.
+// MaxContent is the most octets of a content that is written with its event.
+const MaxContent = 16 << 10
+
+// MaxBatch is how many events, and how many octets of their data and contents, one Append
+// takes.
 const (
 	MaxBatch       = 64
-	MaxBatchOctets = MaxData
+	MaxBatchOctets = MaxData + MaxContent
 )
 
 // Kept is how long a store keeps the events of an entry at least, as it does the
@@ -119,8 +132,13 @@ type Journal interface {
 	// sequence ends. The callee reuses nothing that it has handed out.
 	Load(ctx context.Context, s Segment) iter.Seq2[Event, error]
 
-	// Close forgets a segment with its events. Closing again is harmless. What is
-	// appended after it may or may not be found.
+	// Content is what came with the Accepted of a message. It fails with
+	// mailbox.ErrNotFound where nothing did, after an event that was the last, and after
+	// Close.
+	Content(ctx context.Context, s Segment, message mailbox.MessageID) ([]byte, error)
+
+	// Close forgets a segment with its events and contents. Closing again is harmless.
+	// What is appended after it may or may not be found.
 	Close(ctx context.Context, s Segment) error
 
 	// Lanes are those of a data centre that may have segments; an empty name is the
@@ -189,6 +207,7 @@ type Submission struct {
 	UTF8       bool              // SMTPUTF8 (RFC 6531)
 	EightBit   bool              // BODY=8BITMIME (RFC 6152)
 	Signed     bool              // multipart/signed or multipart/encrypted (RFC 1847)
+	Journalled bool              `json:",omitzero"` // the content is in the journal, with this
 	Octets     int64             // of the content
 	HeaderID   string            // Message-ID, as it stands in the header
 	Class      Class

@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -27,11 +28,10 @@ func (q *Queue) Submit(ctx context.Context, s Submission, content io.Reader) (ma
 		return mailbox.MessageID{}, err
 	}
 	id := q.options.IDs.Next()
-	octets, err := q.options.Contents.Put(ctx, mailbox.Content{ID: id, Maildrops: []mailbox.MaildropID{mailbox.Outbound}}, content)
+	short, err := q.keep(ctx, id, &s, content)
 	if err != nil {
 		return mailbox.MessageID{}, fmt.Errorf("relay: store content of %s: %w", id, err)
 	}
-	s.Octets = octets
 	if int(s.Class) >= len(classNames) {
 		s.Class = Normal
 	}
@@ -41,12 +41,30 @@ func (q *Queue) Submit(ctx context.Context, s Submission, content io.Reader) (ma
 	if s.Expires.IsZero() {
 		s.Expires = s.Accepted.Add(q.options.Policies.of(s.Class).Expires)
 	}
-	if err := q.accept(ctx, id, s); err != nil {
-		q.release(id)
+	if err := q.accept(ctx, id, s, short); err != nil {
+		if !s.Journalled {
+			q.release(id)
+		}
 		return mailbox.MessageID{}, err
 	}
 	q.metrics.accepted.WithLabelValues(classNames[s.Class]).Inc()
 	return id, nil
+}
+
+// keep reads a content and stores it, unless it is so short that it is written with the
+// event: then it is returned.
+func (q *Queue) keep(ctx context.Context, id mailbox.MessageID, s *Submission, content io.Reader) (short []byte, err error) {
+	begin, err := io.ReadAll(io.LimitReader(content, MaxContent+1))
+	if err != nil {
+		return nil, err
+	}
+	if s.Journalled = len(begin) <= MaxContent; s.Journalled {
+		s.Octets = int64(len(begin))
+		return begin, nil
+	}
+	out := mailbox.Content{ID: id, Maildrops: []mailbox.MaildropID{mailbox.Outbound}}
+	s.Octets, err = q.options.Contents.Put(ctx, out, io.MultiReader(bytes.NewReader(begin), content))
+	return nil, err
 }
 
 // takesMail fails where a message for so many would be refused.
@@ -60,22 +78,27 @@ func (q *Queue) takesMail(recipients int) error {
 		return fmt.Errorf("relay: submit: %w: %w", mailbox.ErrUnavailable, ErrLease)
 	case q.pending+recipients > q.options.Most:
 		return fmt.Errorf("relay: submit: %d wait already: %w", q.pending, mailbox.ErrFull)
+	case len(q.withdraw) >= mostToRepeat:
+		return fmt.Errorf("relay: submit: %d refused before are to be withdrawn: %w", len(q.withdraw), mailbox.ErrUnavailable)
 	}
 	return nil
 }
 
-// accept makes a message durable whose content is, and takes it into the queue.
-func (q *Queue) accept(ctx context.Context, id mailbox.MessageID, s Submission) error {
+// accept makes a message durable, whose content is or is short, and takes it into the
+// queue.
+func (q *Queue) accept(ctx context.Context, id mailbox.MessageID, s Submission, short []byte) error {
 	data, err := Encode(s)
 	if err != nil {
 		return err
 	}
-	in, err := q.reserve(ctx, len(s.Recipients))
+	in, err := q.reserve(ctx, len(s.Recipients), len(short))
 	if err != nil {
 		return err
 	}
 	q.arrives(id)
-	err = in.writer.offer(q.event(id, Whole, Accepted, 0, data))
+	accepted := q.event(id, Whole, Accepted, 0, data)
+	accepted.Content = short
+	err = in.writer.offer(accepted)
 	if err == nil && !q.ours() {
 		err = ErrLease // another may have read the segment before this was in it
 	}
@@ -92,6 +115,9 @@ func (q *Queue) accept(ctx context.Context, id mailbox.MessageID, s Submission) 
 	delete(q.arriving, id)
 	if !in.gone { // else who has the segment now has read this too, as the lease was ours
 		in.messages[id] = m
+		if s.Journalled {
+			q.fresh.keep(id, short)
+		}
 		q.place(m, 0)
 	}
 	return nil
@@ -111,8 +137,8 @@ type withdrawal struct {
 }
 
 const (
-	// How many withdrawals, and contents to release, are remembered. A message of which
-	// nobody knows that it was refused fails for want of its content.
+	// How many withdrawals are remembered before new mail is refused unread, and how many
+	// contents to release.
 	mostToRepeat = 10_000
 	// How long one of them may take.
 	repeatTimeout = 5 * time.Second
@@ -123,11 +149,6 @@ func (q *Queue) takeBack(w withdrawal) {
 	q.metrics.refused.Inc()
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if len(q.withdraw) >= mostToRepeat {
-		delete(q.arriving, w.id)
-		q.unreserve(w.in, w.entries)
-		return
-	}
 	q.withdraw = append(q.withdraw, w)
 }
 
@@ -145,7 +166,9 @@ func (q *Queue) withdrawAgain(ctx context.Context) {
 		}
 		w := q.withdraw[0]
 		q.mu.Unlock()
-		if err := w.in.writer.append(q.event(w.id, Whole, Cancelled, 0, data)); err != nil {
+		cancelled := q.event(w.id, Whole, Cancelled, 0, data)
+		cancelled.Last = true
+		if err := w.in.writer.append(cancelled); err != nil {
 			return
 		}
 		q.mu.Lock()

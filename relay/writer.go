@@ -51,8 +51,8 @@ func (w *writer) offer(events ...Event) error { return w.write(true, events) }
 func (w *writer) appendMany(events []Event) error {
 	for len(events) > 0 {
 		n, octets := 0, 0
-		for n < min(len(events), MaxBatch) && (n == 0 || octets+len(events[n].Data) <= MaxBatchOctets) {
-			octets += len(events[n].Data)
+		for n < min(len(events), MaxBatch) && (n == 0 || octets+events[n].octets() <= MaxBatchOctets) {
+			octets += events[n].octets()
 			n++
 		}
 		if err := w.append(events[:n]...); err != nil {
@@ -69,7 +69,7 @@ func (w *writer) write(mayRefuse bool, events []Event) error {
 	}
 	mine := &write{events: events, lead: make(chan []*write, 1), done: make(chan error, 1)}
 	for _, e := range events {
-		mine.octets += len(e.Data)
+		mine.octets += e.octets()
 	}
 	w.mu.Lock()
 	switch {

@@ -23,7 +23,7 @@ func TestTheChangesOfTheProgramCanBeRead(t *testing.T) {
 			defined[name] = c.Name
 		}
 	}
-	for _, name := range []string{"schema_change", "address", "route", "message", "message_temp", "message_done", "maildrop", "maildrop_content", "maildrop_temp", "progress", "relay_event", "relay_segment", "relay_lane", "relay_claim"} {
+	for _, name := range []string{"schema_change", "address", "route", "message", "message_temp", "message_done", "maildrop", "maildrop_content", "maildrop_temp", "progress", "relay_event", "relay_content", "relay_segment", "relay_lane", "relay_claim"} {
 		if defined[name] == "" {
 			t.Errorf("nothing defines %s", name)
 		}

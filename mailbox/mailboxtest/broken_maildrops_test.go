@@ -245,11 +245,25 @@ var brokenMaildrops = map[string]broken{
 	}, []string{"Maildrops/a removal of what is not there is harmless", "Maildrops/a removal may be repeated", "Model"}},
 
 	"writes behind": {func(s *mailboxtest.Stores) {
-		adds(s, func(ctx context.Context, inner mailbox.Maildrops, entries []mailbox.Entry) error {
+		inner := s.Maildrops
+		var mu sync.Mutex
+		var behind []func() // writes that the next list does not see
+		s.Maildrops = maildrops{inner, func(ctx context.Context, entries []mailbox.Entry) error {
 			entries = slices.Clone(entries)
-			time.AfterFunc(5*time.Millisecond, func() { _ = inner.Add(context.WithoutCancel(ctx), entries) })
+			mu.Lock()
+			defer mu.Unlock()
+			behind = append(behind, func() { _ = inner.Add(context.WithoutCancel(ctx), entries) })
 			return nil
-		})
+		}, nil, func(ctx context.Context, drop mailbox.MaildropID) ([]mailbox.Message, error) {
+			mu.Lock()
+			defer mu.Unlock()
+			list, err := inner.List(ctx, drop)
+			for _, write := range behind {
+				write()
+			}
+			behind = nil
+			return list, err
+		}}
 	}, []string{"Maildrops/what was added is in the next list", "Maildrops/writers at the same time each see what they wrote", "Model"}},
 
 	"loses additions at the same time": {func(s *mailboxtest.Stores) {

@@ -48,12 +48,13 @@ func (s *store) suites(t *testing.T) {
 // A journal does one thing in another way, where a field is set.
 type journal struct {
 	relay.Journal
-	open   func(ctx context.Context, inner relay.Journal, s relay.Segment) error
-	append func(ctx context.Context, inner relay.Journal, s relay.Segment, events []relay.Event) error
-	load   func(ctx context.Context, inner relay.Journal, s relay.Segment) iter.Seq2[relay.Event, error]
-	close  func(ctx context.Context, inner relay.Journal, s relay.Segment) error
-	lanes  func(ctx context.Context, inner relay.Journal, datacenter string) ([]mailbox.MessageID, error)
-	list   func(ctx context.Context, inner relay.Journal, lane mailbox.MessageID) ([]relay.Segment, error)
+	open    func(ctx context.Context, inner relay.Journal, s relay.Segment) error
+	append  func(ctx context.Context, inner relay.Journal, s relay.Segment, events []relay.Event) error
+	load    func(ctx context.Context, inner relay.Journal, s relay.Segment) iter.Seq2[relay.Event, error]
+	content func(ctx context.Context, inner relay.Journal, s relay.Segment, message mailbox.MessageID) ([]byte, error)
+	close   func(ctx context.Context, inner relay.Journal, s relay.Segment) error
+	lanes   func(ctx context.Context, inner relay.Journal, datacenter string) ([]mailbox.MessageID, error)
+	list    func(ctx context.Context, inner relay.Journal, lane mailbox.MessageID) ([]relay.Segment, error)
 }
 
 func (j journal) Open(ctx context.Context, s relay.Segment) error {
@@ -75,6 +76,13 @@ func (j journal) Load(ctx context.Context, s relay.Segment) iter.Seq2[relay.Even
 		return j.Journal.Load(ctx, s)
 	}
 	return j.load(ctx, j.Journal, s)
+}
+
+func (j journal) Content(ctx context.Context, s relay.Segment, message mailbox.MessageID) ([]byte, error) {
+	if j.content == nil {
+		return j.Journal.Content(ctx, s, message)
+	}
+	return j.content(ctx, j.Journal, s, message)
 }
 
 func (j journal) Close(ctx context.Context, s relay.Segment) error {
@@ -217,8 +225,55 @@ var brokenStores = map[string]struct {
 		[]string{"Journal/every field of an event comes back/the last recipient"}},
 	"keeps 8 bits of the attempt": {changed(func(e *relay.Event) { e.Seq &= 0xff }),
 		[]string{"Journal/every field of an event comes back/the last attempt", "Journal/events that differ in one part of their name are told apart"}},
-	"takes data for text": {changed(func(e *relay.Event) { e.Data = bytes.ToValidUTF8(e.Data, nil) }), []string{"Journal/data of any octets and size comes back"}},
-	"cuts large data":     {changed(func(e *relay.Event) { e.Data = e.Data[:min(len(e.Data), 64<<10)] }), []string{"Journal/data of any octets and size comes back", "Journal/a batch may be as large as the limits say", "Journal/large events come back one after the other"}},
+	"takes data for text":             {changed(func(e *relay.Event) { e.Data = bytes.ToValidUTF8(e.Data, nil) }), []string{"Journal/data of any octets and size comes back"}},
+	"cuts large data":                 {changed(func(e *relay.Event) { e.Data = e.Data[:min(len(e.Data), 64<<10)] }), []string{"Journal/data of any octets and size comes back", "Journal/a batch may be as large as the limits say", "Journal/large events come back one after the other"}},
+	"cuts contents":                   {changed(func(e *relay.Event) { e.Content = e.Content[:min(len(e.Content), 4<<10)] }), []string{"Journal/a content comes back as it was/16384 octets", "Journal/contents of one call all come back"}},
+	"has no content without an octet": {changed(func(e *relay.Event) { e.Content = append([]byte(nil), e.Content...) }), []string{"Journal/a content comes back as it was/0 octets"}},
+	"keeps contents to the close":     {changed(func(e *relay.Event) { e.Last = false }), []string{"Journal/the last event forgets a content for good", "Journal/contents of segments and messages do not mix"}},
+	"forgets contents at the first end": {changed(func(e *relay.Event) { e.Last = e.Kind.Terminal() }),
+		[]string{"Journal/the last event forgets a content for good"}},
+	"forgets contents at the first event": {changed(func(e *relay.Event) { e.Last = e.Kind != relay.Accepted }),
+		[]string{"Journal/a content comes back as it was", "Journal/the last event forgets a content for good"}},
+	"loads contents": {loads(func(events []relay.Event) []relay.Event {
+		for i := range events {
+			events[i].Content = []byte("content")
+		}
+		return events
+	}), []string{"Journal/a load brings no content"}},
+	"takes a content that is not there for an empty one": {func(s *store) {
+		s.journal = journal{Journal: s.journal, content: func(ctx context.Context, inner relay.Journal, seg relay.Segment, message mailbox.MessageID) ([]byte, error) {
+			content, err := inner.Content(ctx, seg, message)
+			if errors.Is(err, mailbox.ErrNotFound) {
+				return nil, nil
+			}
+			return content, err
+		}}
+	}, []string{"Journal/a content that is not there is not found", "Journal/the last event forgets a content for good"}},
+	"knows a content by its message, and for ever": {func(s *store) {
+		var mu sync.Mutex
+		known := make(map[mailbox.MessageID][]byte)
+		s.journal = journal{Journal: s.journal, append: func(ctx context.Context, inner relay.Journal, seg relay.Segment, events []relay.Event) error {
+			if err := errors.Join(relay.CheckBatch(events), ctx.Err()); err != nil {
+				return err
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			for _, e := range events {
+				if e.Content != nil {
+					known[e.Entry.Message] = e.Content
+				}
+			}
+			return inner.Append(ctx, seg, events...)
+		}, content: func(ctx context.Context, inner relay.Journal, seg relay.Segment, message mailbox.MessageID) ([]byte, error) {
+			mu.Lock()
+			defer mu.Unlock()
+			if content, ok := known[message]; ok {
+				return content, ctx.Err()
+			}
+			return inner.Content(ctx, seg, message)
+		}}
+	}, []string{"Journal/contents of segments and messages do not mix", "Journal/the last event forgets a content for good",
+		"Journal/a content may be changed where it came from and where it went"}},
 	"says each event twice": {loads(func(events []relay.Event) []relay.Event { return append(events, events...) }),
 		[]string{"Journal/an event appended again changes nothing", "Journal/an event appended by several at the same time is there once"}},
 	"loads the first page": {loads(func(events []relay.Event) []relay.Event { return events[:min(len(events), 1000)] }),
@@ -261,14 +316,31 @@ var brokenStores = map[string]struct {
 		}
 		return nil
 	}), []string{"Journal/an ended context fails each call"}},
-	"writes behind": {appends(func(ctx context.Context, inner relay.Journal, s relay.Segment, events []relay.Event) error {
-		if err := errors.Join(relay.CheckBatch(events), ctx.Err()); err != nil {
-			return err
-		}
-		events = slices.Clone(events)
-		time.AfterFunc(5*time.Millisecond, func() { _ = inner.Append(context.WithoutCancel(ctx), s, events...) })
-		return nil
-	}), []string{"Journal/events of one call all come back", "Journal/a load beside writers has what was acknowledged"}},
+	"writes behind": {func(s *store) {
+		var mu sync.Mutex
+		var behind, next []func() // writes that the next two loads, or the next one, do not see
+		s.journal = journal{Journal: s.journal, append: func(ctx context.Context, inner relay.Journal, seg relay.Segment, events []relay.Event) error {
+			if err := errors.Join(relay.CheckBatch(events), ctx.Err()); err != nil {
+				return err
+			}
+			events = slices.Clone(events)
+			mu.Lock()
+			defer mu.Unlock()
+			behind = append(behind, func() { _ = inner.Append(context.WithoutCancel(ctx), seg, events...) })
+			return nil
+		}, load: func(ctx context.Context, inner relay.Journal, seg relay.Segment) iter.Seq2[relay.Event, error] {
+			return func(yield func(relay.Event, error) bool) {
+				mu.Lock()
+				writes := next
+				behind, next = nil, behind
+				mu.Unlock()
+				inner.Load(ctx, seg)(yield)
+				for _, write := range writes {
+					write()
+				}
+			}
+		}}
+	}, []string{"Journal/events of one call all come back", "Journal/a load beside writers has what was acknowledged"}},
 	"loses appends at the same time": {func(s *store) {
 		var writing sync.Mutex
 		s.journal = journal{Journal: s.journal, append: func(ctx context.Context, inner relay.Journal, seg relay.Segment, events []relay.Event) error {

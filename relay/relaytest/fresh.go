@@ -80,7 +80,7 @@ func sameEvent(a, b relay.Event) bool {
 
 // copyOf is an event that shares nothing with another.
 func copyOf(e relay.Event) relay.Event {
-	e.Data = bytes.Clone(e.Data)
+	e.Data, e.Content = bytes.Clone(e.Data), bytes.Clone(e.Content)
 	return e
 }
 

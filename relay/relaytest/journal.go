@@ -40,6 +40,14 @@ func (o Options) Journal(t *testing.T, open func(t *testing.T) (relay.Journal, m
 	t.Run("an event appended by several at the same time is there once", s.sameAtOnce)
 	t.Run("a load beside writers has what was acknowledged", s.loadBeside)
 	t.Run("content put before is there when an append returns", s.content)
+	t.Run("a content comes back as it was", s.contentComesBack)
+	t.Run("contents of one call all come back", s.contentsTogether)
+	t.Run("a load brings no content", s.contentNotLoaded)
+	t.Run("a content that is not there is not found", s.contentMissing)
+	t.Run("contents of segments and messages do not mix", s.contentsApart)
+	t.Run("a content appended again changes nothing", s.contentAgain)
+	t.Run("the last event forgets a content for good", s.contentForgotten)
+	t.Run("a content may be changed where it came from and where it went", s.contentChanged)
 	t.Run("an open segment is listed under its lane", s.listed)
 	t.Run("opening again is harmless", s.openedAgain)
 	t.Run("a lane with a segment is listed in its data centre", s.lanes)
@@ -206,6 +214,15 @@ func (s journalSuite) tooLarge(t *testing.T) {
 		"a recipient beyond 31 bits":      with(func(e *relay.Event) { e.Entry.Recipient = math.MaxInt32 + 1 }),
 		"an attempt below none":           with(func(e *relay.Event) { e.Seq = -1 }),
 		"an attempt beyond 31 bits":       with(func(e *relay.Event) { e.Seq = math.MaxInt32 + 1 }),
+		"a content with an octet too many": with(func(e *relay.Event) {
+			e.Kind, e.Content = relay.Accepted, octets(relay.MaxContent+1, 1)
+		}),
+		"a content with another event": with(func(e *relay.Event) { e.Kind, e.Content = relay.Attempt, octets(10, 1) }),
+		"contents with an octet too many together": func() []relay.Event {
+			events := withContents(relay.MaxBatchOctets/relay.MaxContent, relay.MaxContent)
+			events[0].Data = []byte{1}
+			return events
+		}(),
 	} {
 		t.Run(name, func(t *testing.T) {
 			seg := s.opened(t)
@@ -630,6 +647,9 @@ func (s journalSuite) ended(t *testing.T) {
 	}
 	if n != 1 || failed == nil {
 		t.Errorf("Load gave %d events, %v; want an error and then the end", n, failed)
+	}
+	if _, err := s.journal.Content(ctx, seg, events[0].Entry.Message); err == nil || errors.Is(err, mailbox.ErrNotFound) {
+		t.Errorf("Content = %v; want another failure", err)
 	}
 	if _, err := s.journal.Lanes(ctx, ""); err == nil {
 		t.Error("Lanes succeeded")

@@ -37,9 +37,10 @@ type memoryStore struct {
 }
 
 type memorySegment struct {
-	events map[name]relay.Event
-	order  []name
-	closed bool
+	events   map[name]relay.Event // without contents
+	order    []name
+	contents map[mailbox.MessageID][]byte // nil: forgotten
+	closed   bool
 }
 
 type memoryBeat struct {
@@ -69,7 +70,7 @@ var errNotOpen = errors.New("segment was never opened")
 func (m *Memory) Open(ctx context.Context, s relay.Segment) error {
 	return m.call(ctx, Call{Name: "Open", Segment: s, Lane: s.Lane}, func() error {
 		if m.store.segments[s] == nil || m.store.segments[s].closed {
-			m.store.segments[s] = &memorySegment{events: make(map[name]relay.Event)}
+			m.store.segments[s] = &memorySegment{events: make(map[name]relay.Event), contents: make(map[mailbox.MessageID][]byte)}
 		}
 		if _, known := m.store.lanes[s.Lane]; !known {
 			m.store.lanes[s.Lane] = m.datacenter
@@ -89,7 +90,12 @@ func (m *Memory) Append(ctx context.Context, s relay.Segment, events ...relay.Ev
 			return errNotOpen
 		}
 		for _, e := range events {
-			if _, there := seg.events[nameOf(e)]; there || seg.closed {
+			if seg.closed {
+				return nil
+			}
+			seg.keep(e)
+			e.Content, e.Last = nil, false
+			if _, there := seg.events[nameOf(e)]; there {
 				continue
 			}
 			e.At = e.At.Truncate(time.Millisecond)
@@ -98,6 +104,30 @@ func (m *Memory) Append(ctx context.Context, s relay.Segment, events ...relay.Ev
 		}
 		return nil
 	})
+}
+
+// keep keeps the content of a message, or forgets it for good.
+func (s *memorySegment) keep(e relay.Event) {
+	_, known := s.contents[e.Entry.Message]
+	switch {
+	case e.Last:
+		s.contents[e.Entry.Message] = nil
+	case e.Content != nil && !known:
+		s.contents[e.Entry.Message] = e.Content
+	}
+}
+
+func (m *Memory) Content(ctx context.Context, s relay.Segment, message mailbox.MessageID) (content []byte, err error) {
+	err = m.call(ctx, Call{Name: "Content", Segment: s, Lane: s.Lane}, func() error {
+		if seg := m.store.segments[s]; seg != nil {
+			content = slices.Clone(seg.contents[message])
+		}
+		if content == nil {
+			return mailbox.ErrNotFound
+		}
+		return nil
+	})
+	return orNone(content, err), err
 }
 
 func (m *Memory) Load(ctx context.Context, s relay.Segment) iter.Seq2[relay.Event, error] {
