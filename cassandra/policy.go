@@ -94,9 +94,11 @@ func (d *connected) learn(c *call, st *statement, args []any) string {
 	return st.cql
 }
 
+// newPolicy asks for a partition always the same replica first, so that each node has in
+// its caches what it is asked for, and not all there is.
 func newPolicy(datacenter string) *policy {
 	anywhere := gocql.DCAwareRoundRobinPolicy(datacenter)
-	return &policy{HostSelectionPolicy: gocql.TokenAwareHostPolicy(anywhere, gocql.ShuffleReplicas()), anywhere: anywhere}
+	return &policy{HostSelectionPolicy: gocql.TokenAwareHostPolicy(anywhere), anywhere: anywhere}
 }
 
 func (p *policy) AddHost(h *gocql.HostInfo) {
