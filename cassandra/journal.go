@@ -44,8 +44,9 @@ var (
 		cql:  "INSERT INTO relay_content (lane, segment, message, data) VALUES (?, ?, ?, ?) USING TIMESTAMP ?",
 	}
 	selectRelayContent = &statement{
-		name: "relay_content select",
-		cql:  "SELECT data FROM relay_content WHERE lane = ? AND segment = ? AND message = ?",
+		name:   "relay_content select",
+		cql:    "SELECT data FROM relay_content WHERE lane = ? AND segment = ? AND message = ?",
+		octets: relay.MaxContent,
 	}
 	deleteRelayContent = &statement{
 		name: "relay_content delete",
