@@ -27,13 +27,13 @@ func (a assumptions) check() error {
 // counted with a bad fit, and what lies beyond the points.
 func (a assumptions) doubts(m model) []string {
 	var doubts []string
-	at := a.conditions()
 	for _, l := range laws() {
-		if _, ok := m.cost(l.series, l.metric, at); !ok {
+		if _, ok := m.find(l.series, l.metric); !ok {
 			doubts = append(doubts, l.name()+" was not measured and is not in these sizes.")
 		}
 	}
 	for _, f := range m {
+		at := a.conditions(f.series)
 		if !f.good() {
 			doubts = append(doubts, fmt.Sprintf("**%s is from a bad fit** (%s).", f.name(), f.furthest()))
 		}

@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -16,6 +17,8 @@ type law struct {
 	series, metric string
 	unit           string
 	terms          []term
+	// by is the sweep whose points tell how many statements an operation takes.
+	by string
 	// perCopy says that the cost is paid on every copy of the mail, in all data
 	// centres: what was measured is divided by "copies".
 	perCopy bool
@@ -26,16 +29,17 @@ type law struct {
 type term struct{ condition, each string }
 
 func laws() []law {
-	once, bySize := term{"", ""}, term{sweep.Size, "each KiB"}
+	once, byStatement, bySize := term{"", ""}, term{sweep.Statements, "each statement"}, term{sweep.Size, "each KiB"}
 	byRecipient, byMessage := term{sweep.Recipients, "each recipient"}, term{sweep.Messages, "each message listed"}
+	deliver, login, retrieve := []term{once, byStatement, bySize, byRecipient}, []term{once, byStatement, byMessage}, []term{once, byStatement, bySize}
 	return []law{
-		{series: sweep.Delivery, metric: sweep.RestanteCPU, unit: "ms", terms: []term{once, bySize, byRecipient}},
-		{series: sweep.Delivery, metric: sweep.CassandraCPU, unit: "ms", terms: []term{once, bySize, byRecipient}, perCopy: true},
+		{series: sweep.Delivery, metric: sweep.RestanteCPU, unit: "ms", terms: deliver, by: sweep.Size},
+		{series: sweep.Delivery, metric: sweep.CassandraCPU, unit: "ms", terms: deliver, by: sweep.Size, perCopy: true},
 		{series: sweep.Delivery, metric: sweep.Stored, unit: "octets", terms: []term{once, bySize, byRecipient}, perCopy: true},
-		{series: sweep.Login, metric: sweep.RestanteCPU, unit: "ms", terms: []term{once, byMessage}},
-		{series: sweep.Login, metric: sweep.CassandraCPU, unit: "ms", terms: []term{once, byMessage}},
-		{series: sweep.Retrieve, metric: sweep.RestanteCPU, unit: "ms", terms: []term{once, bySize}},
-		{series: sweep.Retrieve, metric: sweep.CassandraCPU, unit: "ms", terms: []term{once, bySize}},
+		{series: sweep.Login, metric: sweep.RestanteCPU, unit: "ms", terms: login, by: sweep.Messages},
+		{series: sweep.Login, metric: sweep.CassandraCPU, unit: "ms", terms: login, by: sweep.Messages},
+		{series: sweep.Retrieve, metric: sweep.RestanteCPU, unit: "ms", terms: retrieve, by: sweep.Size},
+		{series: sweep.Retrieve, metric: sweep.CassandraCPU, unit: "ms", terms: retrieve, by: sweep.Size},
 	}
 }
 
@@ -51,11 +55,16 @@ type fitted struct {
 	law
 	fit
 	from, to map[string]float64 // of each condition, where it was measured
+	counted  []count            // by what the law is swept by, in order
 }
+
+// A count is how many statements an operation takes somewhere in a sweep.
+type count struct{ x, statements float64 }
 
 // fitAll fits every law that there are points for.
 func fitAll(points, held []report.Point) (model, error) {
 	var all model
+	points, held = counted(points), counted(held)
 	for _, l := range laws() {
 		mine, checks := l.choose(points), l.choose(held)
 		if len(mine) == 0 {
@@ -89,9 +98,41 @@ func fitAll(points, held []report.Point) (model, error) {
 				one.to[name] = max(one.to[name], v)
 			}
 		}
+		for _, p := range mine {
+			if n, ok := p.Condition(sweep.Statements); ok && p.Sweep == l.by {
+				one.counted = append(one.counted, count{p.X, n})
+			}
+		}
+		slices.SortFunc(one.counted, func(a, b count) int { return cmp.Compare(a.x, b.x) })
 		all = append(all, one)
 	}
 	return all, nil
+}
+
+// counted makes how many statements an operation took a condition of what it cost.
+func counted(points []report.Point) []report.Point {
+	type place struct {
+		sweep, series string
+		x             float64
+	}
+	statements := map[place]float64{}
+	for _, p := range points {
+		if p.Metric == sweep.Statements {
+			statements[place{p.Sweep, p.Series, p.X}] = p.Value
+		}
+	}
+	points = slices.Clone(points)
+	for i, p := range points {
+		if n, ok := statements[place{p.Sweep, p.Series, p.X}]; ok {
+			p.At = maps.Clone(p.At)
+			if p.At == nil {
+				p.At = map[string]float64{}
+			}
+			p.At[sweep.Statements] = n
+			points[i] = p
+		}
+	}
+	return points
 }
 
 func (l law) choose(points []report.Point) []report.Point {
@@ -155,7 +196,11 @@ func (f fitted) cost(at map[string]float64) float64 {
 	sum := 0.0
 	for i, t := range f.terms {
 		factor := 1.0
-		if t.condition != "" {
+		switch t.condition {
+		case "":
+		case sweep.Statements:
+			factor = f.statements(at)
+		default:
 			factor = at[t.condition]
 		}
 		sum += f.coefficients[i] * factor
@@ -163,19 +208,41 @@ func (f fitted) cost(at map[string]float64) float64 {
 	return sum
 }
 
+// statements is how many an operation takes: as many as at the next measured place that is
+// no less, and besides those that the conditions tell.
+func (f fitted) statements(at map[string]float64) float64 {
+	besides := at[sweep.Statements]
+	if len(f.counted) == 0 {
+		return besides
+	}
+	next := slices.IndexFunc(f.counted, func(c count) bool { return c.x >= at[f.by] })
+	if next < 0 {
+		next = len(f.counted) - 1
+	}
+	return f.counted[next].statements + besides
+}
+
 // A model is all laws that were fitted.
 type model []fitted
 
-// cost is that of a law, and whether there is one.
-func (m model) cost(series, metric string, at map[string]float64) (float64, bool) {
-	for _, f := range m {
-		if f.series == series && f.metric == metric {
-			c := f.cost(at)
-			if f.perCopy {
-				c *= cmp.Or(at[sweep.Copies], 1)
-			}
-			return c, true
-		}
+// find is the law of a cost, and whether there is one.
+func (m model) find(series, metric string) (fitted, bool) {
+	i := slices.IndexFunc(m, func(f fitted) bool { return f.series == series && f.metric == metric })
+	if i < 0 {
+		return fitted{}, false
 	}
-	return 0, false
+	return m[i], true
+}
+
+// cost is what a law says, on all copies, and whether there is one.
+func (m model) cost(series, metric string, at map[string]float64) (float64, bool) {
+	f, ok := m.find(series, metric)
+	if !ok {
+		return 0, false
+	}
+	c := f.cost(at)
+	if f.perCopy {
+		c *= cmp.Or(at[sweep.Copies], 1)
+	}
+	return c, true
 }

@@ -103,8 +103,11 @@ func amount(v float64, unit string) string {
 
 // mail says what a core and a disk do for a mail of the assumed size.
 func (p *page) mail(a assumptions, m model) {
-	at := a.conditions()
+	at := a.conditions(sweep.Delivery)
 	p.line("For a mail of %s KiB that is:\n", report.Short(a.Size))
+	if f, ok := m.find(sweep.Delivery, sweep.CassandraCPU); ok && len(f.counted) > 0 {
+		p.line("- %s statements, %s of them for its address", report.Short(f.statements(at)), report.Short(a.Asked))
+	}
 	for _, of := range []struct{ metric, name string }{{sweep.RestanteCPU, "Restante"}, {sweep.CassandraCPU, fmt.Sprintf("Cassandra, on %.0f nodes with a copy", a.copies())}} {
 		if ms, ok := m.cost(sweep.Delivery, of.metric, at); ok && ms > 0 {
 			p.line("- %s: %s, so %s mails/s for each core", of.name, amount(ms, "ms"), report.Short(1000/ms))

@@ -95,6 +95,57 @@ func TestEveryLawIsFittedToItsPoints(t *testing.T) {
 	}
 }
 
+// stated are points of deliveries that cost 0.2 ms, 0.8 ms each statement and 0.003 ms each
+// KiB: one statement up to 8 KiB, and more with more users.
+func stated() []report.Point {
+	var all []report.Point
+	add := func(p report.Point, kib, statements float64) {
+		p.At = map[string]float64{sweep.Recipients: 1, sweep.Copies: 1, sweep.Size: kib}
+		p.Series = sweep.Delivery
+		for _, metric := range []string{sweep.RestanteCPU, sweep.CassandraCPU} {
+			p.Metric, p.UnitY = metric, "ms"
+			all = append(all, p.Of(0.2+0.8*statements+0.003*kib))
+		}
+		p.Metric, p.UnitY = sweep.Statements, ""
+		all = append(all, p.Of(statements))
+	}
+	for kib, statements := range map[float64]float64{1: 1, 8: 1, 64: 2, 256: 4, 1024: 10, 25600: 202} {
+		add(report.Point{Sweep: sweep.Size, X: kib, Unit: "KiB"}, kib, statements)
+	}
+	for users, statements := range map[float64]float64{80: 1, 1000: 1.7, 10_000: 2} {
+		add(report.Point{Sweep: sweep.Users, X: users}, 8, statements)
+	}
+	return all
+}
+
+func TestAStatementIsPartOfTheCost(t *testing.T) {
+	m := fitOf(t, stated())
+	a := usual(t).assumptions
+	for _, c := range []struct {
+		size, asked, want float64
+	}{
+		{8, 0, 0.2 + 0.8 + 0.024}, {8, 1, 0.2 + 1.6 + 0.024}, {64, 1, 0.2 + 2.4 + 0.192},
+		{40, 0, 0.2 + 1.6 + 0.12},           // as many as a mail of 64 KiB
+		{50_000, 0, 0.2 + 0.8*202 + 150.00}, // as many as the largest
+	} {
+		a.Size, a.Asked = c.size, c.asked
+		got, ok := m.cost(sweep.Delivery, sweep.RestanteCPU, a.conditions(sweep.Delivery))
+		if !ok || math.Abs(got/c.want-1) > 1e-6 {
+			t.Errorf("%v KiB and %v statements more cost %v, %v, not %v", c.size, c.asked, got, ok, c.want)
+		}
+	}
+	var text strings.Builder
+	p := page{w: &text}
+	a.Size, a.Asked = 64, 1
+	p.fits(m, false)
+	p.mail(a, m)
+	for _, want := range []string{"| 0.2 ms + 0.8 ms each statement + 3 µs each KiB | 9 |", "- 3 statements, 1 of them for its address"} {
+		if !strings.Contains(text.String(), want) {
+			t.Errorf("no %q in\n%s", want, text.String())
+		}
+	}
+}
+
 func TestAPointThatLeavesAConditionOutIsRefused(t *testing.T) {
 	for name, break_ := range map[string]func(p *report.Point){
 		"no recipients": func(p *report.Point) { p.At = nil },

@@ -15,6 +15,7 @@ type assumptions struct {
 	Retention float64 `default:"7" help:"Days until a mail is removed."`
 	Logins    float64 `default:"24" help:"Logins of a mailbox a day."`
 	Fetched   float64 `default:"1" help:"How often a mail is retrieved before it is removed."`
+	Asked     float64 `default:"1" help:"Statements of a delivery besides those that the sweep of sizes has counted, where all mail went to one address: with many, a server asks Cassandra for each."`
 	Peak      float64 `default:"3" help:"The busiest second, times the mean of the day."`
 
 	Datacenters float64 `default:"2" help:"Data centres, each with all mail."`
@@ -41,8 +42,12 @@ type need struct {
 const day = 24 * 60 * 60
 
 // A mailbox in the middle of its life, as the model asks for it.
-func (a assumptions) conditions() map[string]float64 {
-	return map[string]float64{sweep.Size: a.Size, sweep.Recipients: 1, sweep.Messages: a.Mails * a.Retention, sweep.Copies: a.copies()}
+func (a assumptions) conditions(series string) map[string]float64 {
+	at := map[string]float64{sweep.Size: a.Size, sweep.Recipients: 1, sweep.Messages: a.Mails * a.Retention, sweep.Copies: a.copies()}
+	if series == sweep.Delivery {
+		at[sweep.Statements] = a.Asked
+	}
+	return at
 }
 
 func (a assumptions) copies() float64 { return a.Datacenters * a.Replication }
@@ -55,7 +60,7 @@ func (a assumptions) size(m model, mailboxes float64) need {
 	n.mails = mailboxes * a.Mails / day * a.Peak
 	n.logins = mailboxes * a.Logins / day * a.Peak
 	cost := func(series, metric string) float64 {
-		c, _ := m.cost(series, metric, a.conditions())
+		c, _ := m.cost(series, metric, a.conditions(series))
 		return c
 	}
 	cores := func(metric string) (writing, reading float64) {

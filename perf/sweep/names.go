@@ -31,6 +31,7 @@ const (
 	Rate         = "rate"          // operations a second
 	Highest      = "highest rate"  // that is sustained
 	Link         = "over the link" // octets, both ways
+	Statements   = "statements"    // that servers send to Cassandra
 )
 
 // What is varied, or stays the same and is told.

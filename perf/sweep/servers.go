@@ -31,7 +31,7 @@ func (s *Stage) ServerCounts(ctx context.Context, find *Find, counts ...int) ([]
 			if err != nil {
 				return all.Points(), err
 			}
-			if err := s.count(ctx, &all, targets, find, round); err != nil {
+			if err := s.through(ctx, &all, targets, find, round); err != nil {
 				return all.Points(), fmt.Errorf("%d servers: %w", n, err)
 			}
 		}
@@ -39,7 +39,7 @@ func (s *Stage) ServerCounts(ctx context.Context, find *Find, counts ...int) ([]
 	return all.Points(), nil
 }
 
-func (s *Stage) count(ctx context.Context, all *report.Rounds, targets []scenario.Target, find *Find, round int) error {
+func (s *Stage) through(ctx context.Context, all *report.Rounds, targets []scenario.Target, find *Find, round int) error {
 	at := map[string]float64{Size: testSize, Recipients: 1, Users: testUsers}
 	n := float64(len(targets))
 	o, err := s.mission(ctx, targets)

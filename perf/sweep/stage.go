@@ -28,6 +28,9 @@ type Stage struct {
 	// Link tells how many octets have gone between data centres; nil where there is only
 	// one.
 	Link func(ctx context.Context) (int64, error)
+	// Statements tells how many all servers have sent to Cassandra; nil where there is
+	// none.
+	Statements func(ctx context.Context) (float64, error)
 	// Settle waits until nothing is left to do of the load before; it may be nil.
 	Settle func(ctx context.Context) error
 
@@ -95,12 +98,23 @@ func (s *Stage) settle(ctx context.Context) error {
 	return s.Settle(ctx)
 }
 
-// link is what has gone between data centres so far.
-func (s *Stage) link(ctx context.Context) (int64, error) {
-	if s.Link == nil {
-		return 0, nil
+// counts are what goes up with every operation.
+type counts struct {
+	link       int64
+	statements float64
+}
+
+// count reads what has gone between data centres so far, and to Cassandra.
+func (s *Stage) count(ctx context.Context) (c counts, err error) {
+	if s.Link != nil {
+		if c.link, err = s.Link(ctx); err != nil {
+			return c, err
+		}
 	}
-	return s.Link(ctx)
+	if s.Statements != nil {
+		c.statements, err = s.Statements(ctx)
+	}
+	return c, err
 }
 
 // run is one load, whose cost and latency are rounds of a point. It fails if any
@@ -109,7 +123,7 @@ func (s *Stage) run(ctx context.Context, all *report.Rounds, p report.Point, ser
 	if err := s.settle(ctx); err != nil {
 		return scenario.Result{}, err
 	}
-	before, err := s.link(ctx)
+	before, err := s.count(ctx)
 	if err != nil {
 		return scenario.Result{}, err
 	}
@@ -119,10 +133,10 @@ func (s *Stage) run(ctx context.Context, all *report.Rounds, p report.Point, ser
 	}
 	result, err := scenario.Measure(ctx, series, r, s.Restante...)
 	used, stopErr := nodes.Stop()
-	after, linkErr := s.link(ctx)
+	after, countErr := s.count(ctx)
 	switch {
-	case err != nil || stopErr != nil || linkErr != nil:
-		return result, errors.Join(err, stopErr, linkErr)
+	case err != nil || stopErr != nil || countErr != nil:
+		return result, errors.Join(err, stopErr, countErr)
 	case ctx.Err() != nil:
 		return result, ctx.Err()
 	case result.Errors > 0 || result.Operations == 0:
@@ -138,7 +152,10 @@ func (s *Stage) run(ctx context.Context, all *report.Rounds, p report.Point, ser
 		add(CassandraCPU, "ms", float64(used.Server)/float64(time.Millisecond)/float64(result.Operations))
 	}
 	if s.Link != nil {
-		add(Link, "octets", float64(after-before)/float64(result.Operations))
+		add(Link, "octets", float64(after.link-before.link)/float64(result.Operations))
+	}
+	if s.Statements != nil {
+		add(Statements, "", (after.statements-before.statements)/float64(result.Operations))
 	}
 	add(P50, "ms", result.P50)
 	add(P99, "ms", result.P99)

@@ -16,7 +16,7 @@ import (
 // stage is a fake server, which uses the processor of the test; what it stores is said
 // to be a thousand octets a time.
 func stage(t *testing.T, f *servertest.Fake) *Stage {
-	octets, carried := int64(0), int64(0)
+	octets, carried, statements := int64(0), int64(0), 0.0
 	return &Stage{
 		SMTP: f.SMTP, POP3: f.POP3, Restante: []int{os.Getpid()}, Cassandra: []int{os.Getpid()},
 		Stored: func(context.Context) (int64, error) {
@@ -26,6 +26,10 @@ func stage(t *testing.T, f *servertest.Fake) *Stage {
 		Link: func(context.Context) (int64, error) {
 			carried += 500
 			return carried, nil
+		},
+		Statements: func(context.Context) (float64, error) {
+			statements += 40
+			return statements, nil
 		},
 		Pattern: "user%d@example.test", Password: servertest.Password, Users: 120, Sender: "a@b",
 		Rounds: 2, Seconds: 0.05,
@@ -54,7 +58,7 @@ func TestSizesAreMeasuredFromDeliveryToRETR(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, c := range []struct{ series, metric string }{
-		{Delivery, RestanteCPU}, {Delivery, CassandraCPU}, {Delivery, Stored}, {Delivery, Link}, {Delivery, P50}, {Delivery, P99}, {Delivery, Rate},
+		{Delivery, RestanteCPU}, {Delivery, CassandraCPU}, {Delivery, Stored}, {Delivery, Link}, {Delivery, Statements}, {Delivery, P50}, {Delivery, P99}, {Delivery, Rate},
 		{Retrieve, RestanteCPU}, {Retrieve, CassandraCPU}, {Retrieve, P50},
 	} {
 		found := of(points, c.series, c.metric)

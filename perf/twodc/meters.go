@@ -29,11 +29,14 @@ type meters struct {
 
 // A reading is what all meters show at one time.
 type reading struct {
-	statements, timeouts, failures, retries float64
-	link                                    int64 // octets, both ways
-	written                                 map[string]int64
-	threads                                 map[int]proc.Thread // of Cassandra
+	sent    statements
+	link    int64 // octets, both ways
+	written map[string]int64
+	threads map[int]proc.Thread // of Cassandra
 }
+
+// statements are those that all servers have sent to Cassandra since they started.
+type statements struct{ all, timeouts, failures, retries float64 }
 
 // watch is for the phases of a test.
 func (m meters) watch(string) (func(*scenario.Result) (map[string]float64, error), error) {
@@ -65,10 +68,10 @@ func (m meters) watch(string) (func(*scenario.Result) (map[string]float64, error
 		}
 		each := func(total float64) float64 { return total / float64(max(r.Operations, 1)) }
 		figures := map[string]float64{
-			"statements an operation":                   each(after.statements - before.statements),
-			"statements that timed out":                 after.timeouts - before.timeouts,
-			"statements that failed otherwise":          after.failures - before.failures,
-			"statements sent again":                     after.retries - before.retries,
+			"statements an operation":                   each(after.sent.all - before.sent.all),
+			"statements that timed out":                 after.sent.timeouts - before.sent.timeouts,
+			"statements that failed otherwise":          after.sent.failures - before.sent.failures,
+			"statements sent again":                     after.sent.retries - before.sent.retries,
 			"Cassandra CPU ms an operation":             each(float64(used.Server) / float64(time.Millisecond)),
 			"Cassandra peak RSS MiB":                    float64(used.PeakRSS) / (1 << 20),
 			"octets over the link an operation":         each(float64(after.link - before.link)),
@@ -93,25 +96,9 @@ const (
 
 func (m meters) read() (reading, error) {
 	r := reading{written: map[string]int64{}}
-	for _, s := range m.servers {
-		families, err := metrics(m.ctx, s)
-		if err != nil {
-			return r, err
-		}
-		for _, one := range families["restante_cassandra_statements_total"].GetMetric() {
-			n := one.GetCounter().GetValue()
-			r.statements += n
-			switch label(one, "result") {
-			case "ok":
-			case "timeout":
-				r.timeouts += n
-			default:
-				r.failures += n
-			}
-		}
-		for _, one := range families["restante_cassandra_retries_total"].GetMetric() {
-			r.retries += one.GetCounter().GetValue()
-		}
+	var err error
+	if r.sent, err = m.stated(m.ctx); err != nil {
+		return r, err
 	}
 	traffic, err := m.network.Traffic(m.ctx)
 	if err != nil {
@@ -128,6 +115,31 @@ func (m meters) read() (reading, error) {
 	}
 	r.written[restante], err = written(m.serverPIDs()...)
 	return r, err
+}
+
+// stated counts the statements of all servers.
+func (s *stage) stated(ctx context.Context) (total statements, err error) {
+	for _, server := range s.servers {
+		families, err := metrics(ctx, server)
+		if err != nil {
+			return total, err
+		}
+		for _, one := range families["restante_cassandra_statements_total"].GetMetric() {
+			n := one.GetCounter().GetValue()
+			total.all += n
+			switch label(one, "result") {
+			case "ok":
+			case "timeout":
+				total.timeouts += n
+			default:
+				total.failures += n
+			}
+		}
+		for _, one := range families["restante_cassandra_retries_total"].GetMetric() {
+			total.retries += one.GetCounter().GetValue()
+		}
+	}
+	return total, nil
 }
 
 // metrics are what a server has counted.

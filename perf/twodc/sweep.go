@@ -217,7 +217,11 @@ func (r *sweepRun) measured(st *stage) *sweep.Stage {
 	return &sweep.Stage{
 		SMTP: t[0].SMTP, POP3: t[0].POP3, Targets: t,
 		Restante: st.serverPIDs(), Cassandra: []int{st.cassandraPID()},
-		Stored: st.stored, Link: st.carried, Settle: sweep.Quiet(calm, longest, pids...),
+		Stored: st.stored, Link: st.carried, Statements: func(ctx context.Context) (float64, error) {
+			sent, err := st.stated(ctx)
+			return sent.all, err
+		},
+		Settle:  sweep.Quiet(calm, longest, pids...),
 		Pattern: peer.Pattern, Password: peer.Password, Users: st.Users, Sender: peer.Sender,
 		Rounds: r.Rounds, Seconds: r.Seconds, Rate: r.Rate,
 		Mark: report.Point{
