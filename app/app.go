@@ -263,6 +263,7 @@ func (a *App) newServer(name string, tlsConfig *tls.Config, token string) (serve
 			}),
 			TLS:            tlsConfig,
 			InsecureAuth:   c.InsecureAuth && IsLoopback(c.POP3),
+			Expiring:       true, // there are temporary addresses
 			IdleTimeout:    c.POP3Idle,
 			MaxConnections: c.MaxConnections,
 			MaxPerNetwork:  c.MaxPerNetwork,

@@ -208,6 +208,14 @@ func TestOnlyTheNewestMessagesAreShownByPOP3(t *testing.T) {
 	}
 }
 
+func TestClientsAreToldThatSomeMailExpires(t *testing.T) {
+	h := start(t, testConfig(t))
+	h.play("on pop3\nS: +OK {{.*}}\nC: CAPA\nS* EXPIRE 0 USER\nS* .\n")
+	var made madeMailbox
+	h.ask("POST", "/mailboxes", "", http.StatusCreated, &made)
+	h.play(login(made.Email, made.Password, 0) + "C: CAPA\nS* EXPIRE 0\nS* .\n")
+}
+
 func TestShutdownEndsStreamsOfEvents(t *testing.T) {
 	h := start(t, testConfig(t))
 	var made madeMailbox

@@ -37,7 +37,7 @@ func (s *session) capa(context.Context, []string) reply {
 
 // expiry is the argument of EXPIRE (RFC 2449, section 6.7): before login the
 // least that any user gets, after it the least that a message in this maildrop
-// gets, in whole days.
+// gets, in whole days. The next one of a temporary address may get less than a day.
 func (s *session) expiry() string {
 	if s.state == authorization {
 		if s.expiring {
@@ -55,7 +55,10 @@ func (s *session) expiry() string {
 			expires, least = true, kept
 		}
 	}
-	if !expires {
+	switch {
+	case !expires && s.drop.ID().Temporary():
+		return "0"
+	case !expires:
 		return "NEVER"
 	}
 	return fmt.Sprint(max(0, int(least.Hours()/24)))

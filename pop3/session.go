@@ -138,14 +138,15 @@ func (s *session) parse(line string) request {
 }
 
 // illegible says why a line cannot be a command, or nothing. Octets above 127
-// wait for UTF8 and are UTF-8 then (RFC 6856, section 2.1).
+// are UTF-8, and wait for UTF8 but in names and passwords (RFC 6856, sections 2.1
+// and 2.2).
 func (s *session) illegible(line string) string {
 	for i := range len(line) {
 		switch c := line[i]; {
 		case c < ' ' || c == 0x7f:
 			return "control character in the line"
 		case c < utf8.RuneSelf:
-		case !s.client.utf8:
+		case !s.client.utf8 && !authenticates(line):
 			return "octets above 127 need UTF8"
 		case !utf8.ValidString(line):
 			return "not UTF-8"
@@ -154,6 +155,12 @@ func (s *session) illegible(line string) string {
 		}
 	}
 	return ""
+}
+
+// authenticates reports whether a line is a command that UTF8 USER allows UTF-8 in.
+func authenticates(line string) bool {
+	verb, _, _ := strings.Cut(line, " ")
+	return strings.EqualFold(verb, "USER") || strings.EqualFold(verb, "PASS")
 }
 
 // unknown answers a verb that is not in the table. A browser that was tricked
