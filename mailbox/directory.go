@@ -10,10 +10,10 @@ import (
 	"time"
 )
 
-// Bounds on what one alias may lead to.
+// Bounds on what one alias may lead to: aliases in a row, and addresses in all.
 const (
 	maxAliasDepth   = 8
-	maxAliasTargets = 100
+	maxAliasTargets = 1000
 )
 
 const postmaster = "postmaster"
@@ -77,8 +77,8 @@ func LeadsTo(ctx context.Context, router interface {
 // address without its detail (fred+lists), else postmaster, else the catch-all of
 // the domain. In the domain of the text service, an address leads to its own user,
 // and mail for it expires TextLife from now. It fails with ErrNotLocal, with
-// ErrNotFound where nobody is there, and with ErrUnavailable where that cannot be
-// told.
+// ErrNotFound where nobody is there, with ErrTooFar where not everybody can be found who
+// is, and with ErrUnavailable where that cannot be told.
 func (d *Directory) Resolve(ctx context.Context, a Address) ([]Recipient, error) {
 	if !d.IsLocal(a.Domain) {
 		return nil, fmt.Errorf("%s: %w", a, ErrNotLocal)
@@ -114,8 +114,8 @@ type resolution struct {
 	found     []Recipient
 }
 
-// follow adds the maildrops behind a. A target that leads nowhere, back to where
-// the walk has been, or too far is left out: the others still get their mail.
+// follow adds the maildrops behind a. A target that leads nowhere, or back to where
+// the walk has been, is left out: the others still get their mail.
 func (r *resolution) follow(ctx context.Context, a Address, depth int) error {
 	a, route, err := r.directory.route(ctx, a)
 	if errors.Is(err, ErrNotFound) {
@@ -124,8 +124,11 @@ func (r *resolution) follow(ctx context.Context, a Address, depth int) error {
 	if err != nil {
 		return err
 	}
-	if r.seen[a] || len(r.seen) >= maxAliasTargets {
+	if r.seen[a] {
 		return nil
+	}
+	if len(r.seen) > maxAliasTargets || route.Kind == Alias && depth >= maxAliasDepth {
+		return fmt.Errorf("%s: %w", a, ErrTooFar)
 	}
 	r.seen[a] = true
 	if route.Kind != Alias {
@@ -134,9 +137,6 @@ func (r *resolution) follow(ctx context.Context, a Address, depth int) error {
 			expires = r.directory.now().Add(cmp.Or(r.directory.TextLife, textLife))
 		}
 		r.found = append(r.found, Recipient{Address: a, Maildrop: route.Maildrop, Expires: expires})
-		return nil
-	}
-	if depth >= maxAliasDepth {
 		return nil
 	}
 	for _, target := range route.Targets {

@@ -312,18 +312,22 @@ func TestAnAliasChainMayBeEightLong(t *testing.T) {
 		s.alias(fmt.Sprintf("a%d@example.org", i), fmt.Sprintf("a%d@example.org", i-1))
 	}
 	s.leadsTo("a8@example.org", "a0@example.org")
-	s.fails("a9@example.org", mailbox.ErrNotFound)
+	s.fails("a9@example.org", mailbox.ErrTooFar)
 }
 
-func TestAnAliasLeadsToABoundedNumberOfMaildrops(t *testing.T) {
+func TestAnAliasLeadsToAllOfAThousandAndElseToNobody(t *testing.T) {
 	s := newSite(t, mailboxtest.Never)
 	var targets []string
-	for i := range 300 {
+	for i := range 1001 {
 		targets = append(targets, fmt.Sprintf("user%d@example.org", i))
 		s.account(targets[i])
 	}
-	s.alias("all@example.org", targets...)
-	s.leadsTo("all@example.org", targets[:99]...) // with the alias itself, a hundred
+	s.alias("all@example.org", targets[:1000]...)
+	s.leadsTo("all@example.org", targets[:1000]...)
+	s.alias("more@example.org", targets...)
+	s.fails("more@example.org", mailbox.ErrTooFar)
+	s.alias("staff@example.org", "all@example.org", targets[1000])
+	s.fails("staff@example.org", mailbox.ErrTooFar)
 }
 
 func TestTheCatchAllReceivesWhatNobodyElseDoes(t *testing.T) {

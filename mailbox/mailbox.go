@@ -27,6 +27,8 @@ var (
 	ErrNotLocal = errors.New("domain is not local")
 	// ErrAddress: the text is not an address.
 	ErrAddress = errors.New("malformed address")
+	// ErrTooFar: an alias leads to more than is followed. None of it gets the mail.
+	ErrTooFar = errors.New("alias leads too far")
 	// ErrUnavailable: the store cannot answer now; trying again may help.
 	ErrUnavailable = errors.New("storage unavailable")
 	// ErrFull: the store has no room for more; it still answers readers.

@@ -53,6 +53,8 @@ func problemOf(ctx context.Context, log *slog.Logger, err error) error {
 	id := requestID(ctx)
 	log.Error("request failed", "session", id, "err", err)
 	switch {
+	case errors.Is(err, mailbox.ErrTooFar):
+		return problem(http.StatusUnprocessableEntity, "alias-too-far", "the address is an alias that leads to too many ("+id+")")
 	case errors.Is(err, mailbox.ErrFull):
 		return problem(http.StatusInsufficientStorage, "storage-full", "storage is full ("+id+")")
 	case errors.Is(err, mailbox.ErrUnavailable), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):

@@ -68,6 +68,8 @@ func (s *session) status(err error) (reply *gosmtp.SMTPError, expected bool) {
 		return answer(552, 5, 3, 4, "header too large"), true
 	case errors.Is(err, errHops):
 		return answer(554, 5, 4, 6, "too many hops: this message goes in circles"), true
+	case errors.Is(err, mailbox.ErrTooFar):
+		return answer(451, 4, 3, 5, "the alias leads to too many"+id), false
 	case errors.Is(err, mailbox.ErrFull):
 		return answer(452, 4, 3, 1, "no room left, try again later"+id), false
 	}

@@ -304,6 +304,7 @@ func TestFailuresOfTheStoreAreTemporaryAndKeptFromTheClient(t *testing.T) {
 	}{
 		{"unavailable", fmt.Errorf("%s: %w", secret, mailbox.ErrUnavailable), "451 4.3.0"},
 		{"full", fmt.Errorf("%s: %w", secret, mailbox.ErrFull), "452 4.3.1"},
+		{"led too far", fmt.Errorf("%s: %w", secret, mailbox.ErrTooFar), "451 4.3.5"},
 		{"unexpected", errors.New(secret), "451 4.3.0"},
 	} {
 		check := func(t *testing.T, r *rig, reply string) {
