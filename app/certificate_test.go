@@ -31,6 +31,19 @@ func TestASelfSignedCertificateIsMadeOnceForAllNames(t *testing.T) {
 	}
 }
 
+func TestAnInternationalizedDomainIsInTheCertificate(t *testing.T) {
+	c := testConfig(t)
+	c.Domains, c.Hostname = []string{"Müller.example"}, "mx.Müller.example"
+	if err := c.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"xn--mller-kva.example", "mx.xn--mller-kva.example"} {
+		if err := opened(t, c).VerifyHostname(name); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 func opened(t *testing.T, c Config) *x509.Certificate {
 	t.Helper()
 	cert, err := openCertificate(&c, slog.New(slog.DiscardHandler))

@@ -110,9 +110,11 @@ func (c *Config) Validate() error {
 	if c.Hostname == "" {
 		c.Hostname = c.Domains[0]
 	}
-	if _, err := mailbox.ParseRoute("@" + c.Hostname); err != nil {
+	name, err := mailbox.ParseRoute("@" + c.Hostname)
+	if err != nil {
 		return fmt.Errorf("--hostname %s: %w", c.Hostname, err)
 	}
+	c.Hostname = name.Domain
 	switch c.Store {
 	case embeddedStore:
 	case cassandraStore:

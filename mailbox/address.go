@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"strings"
 	"unicode/utf8"
+
+	"golang.org/x/net/idna"
 )
 
 // Limits of RFC 5321, section 4.5.3.1, in octets.
@@ -15,13 +17,17 @@ const (
 )
 
 // An Address is a local-part and a domain in canonical form: lower case, the
-// local-part without quotes (RFC 5321, section 4.1.2; RFC 6531, section 3.3).
+// local-part without quotes (RFC 5321, section 4.1.2; RFC 6531, section 3.3), an
+// internationalized domain by its A-labels (RFC 5890, section 2.3.2.1).
 // Two addresses are the same mailbox when they are equal. A local-part differs
 // in more than its letters' case only on paper: no user expects Fred and fred
 // to be two people.
 //
 // An empty Local stands for every address of the domain that has no route of
 // its own (a catch-all). The zero Address is the null reverse-path.
+//
+// The paths of an envelope are the exception: ParsePath leaves their local-part as
+// it was written, and Canonical is the mailbox that such an address is here.
 type Address struct {
 	Local  string
 	Domain string
@@ -32,6 +38,28 @@ type Address struct {
 // the domain are understood. The error wraps [ErrAddress] and says what is
 // wrong.
 func ParseAddress(s string) (Address, error) {
+	a, err := ParsePath(s)
+	if err != nil {
+		return Address{}, err
+	}
+	a = a.Canonical() // which may take more octets
+	switch {
+	case len(a.Local) > maxLocal:
+		return Address{}, fmt.Errorf("%w: local-part longer than 64 octets", ErrAddress)
+	case len(a.String()) > maxPath:
+		return Address{}, errLong
+	}
+	return a, nil
+}
+
+// errLong is what is wrong with a path that no command has room for.
+var errLong = fmt.Errorf("%w: longer than 254 octets", ErrAddress)
+
+// ParsePath reads a forward-path or a reverse-path like ParseAddress, but leaves the
+// local-part as it is: only the host that it leads to may interpret it (RFC 5321,
+// section 2.4). It may have more than 64 octets, as those that forwarders and lists make
+// of other addresses do, within what a path has room for.
+func ParsePath(s string) (Address, error) {
 	fail := func(why string) (Address, error) {
 		return Address{}, fmt.Errorf("%w: %s", ErrAddress, why)
 	}
@@ -50,15 +78,17 @@ func ParseAddress(s string) (Address, error) {
 	if why != "" {
 		return fail(why)
 	}
-	local = strings.ToLower(local) // which may take more octets
-	if len(local) > maxLocal {
-		return fail("local-part longer than 64 octets")
-	}
 	a := Address{Local: local, Domain: domain}
 	if len(a.String()) > maxPath {
-		return fail("longer than 254 octets")
+		return Address{}, errLong
 	}
 	return a, nil
+}
+
+// Canonical is the address of the mailbox that a path leads to here.
+func (a Address) Canonical() Address {
+	a.Local = strings.ToLower(a.Local)
+	return a
 }
 
 // ParseRoute reads what an operator may give a route: an address, or
@@ -129,7 +159,23 @@ func dotString(s string) string {
 	return ""
 }
 
-// canonicalDomain is the lower-case form of a domain or address literal.
+// aLabels are what a name is in the DNS: without them a domain would be two, that of those
+// who write it with U-labels and that of those who do not.
+var aLabels = idna.New(idna.MapForLookup(), idna.BidiRule())
+
+// maxULabels is more octets than any domain has, however it is written.
+const maxULabels = 4 * maxDomain
+
+func isASCII(s string) bool {
+	for i := range len(s) {
+		if s[i] >= utf8.RuneSelf {
+			return false
+		}
+	}
+	return true
+}
+
+// canonicalDomain is the lower-case form of a domain or address literal, with A-labels.
 func canonicalDomain(s string) (domain, why string) {
 	if inner, ok := strings.CutPrefix(s, "["); ok {
 		inner, ok = strings.CutSuffix(inner, "]")
@@ -145,6 +191,13 @@ func canonicalDomain(s string) (domain, why string) {
 			return "[" + ip.String() + "]", ""
 		}
 		return "[ipv6:" + ip.String() + "]", ""
+	}
+	if !isASCII(s) && len(s) <= maxULabels {
+		ascii, err := aLabels.ToASCII(s)
+		if err != nil {
+			return "", "no internationalized domain"
+		}
+		s = ascii
 	}
 	s = strings.ToLower(strings.TrimSuffix(s, "."))
 	if s == "" {
@@ -165,7 +218,7 @@ func canonicalDomain(s string) (domain, why string) {
 		}
 		for i := range len(label) {
 			c := label[i]
-			if c < utf8.RuneSelf && c != '-' && c != '_' && (c < '0' || c > '9') && (c < 'a' || c > 'z') {
+			if c != '-' && c != '_' && (c < '0' || c > '9') && (c < 'a' || c > 'z') {
 				return "", fmt.Sprintf("%q in the domain", c)
 			}
 		}

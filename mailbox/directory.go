@@ -80,6 +80,7 @@ func LeadsTo(ctx context.Context, router interface {
 // ErrNotFound where nobody is there, with ErrTooFar where not everybody can be found who
 // is, and with ErrUnavailable where that cannot be told.
 func (d *Directory) Resolve(ctx context.Context, a Address) ([]Recipient, error) {
+	a = a.Canonical()
 	if !d.IsLocal(a.Domain) {
 		return nil, fmt.Errorf("%s: %w", a, ErrNotLocal)
 	}

@@ -96,7 +96,7 @@ func (n *Notifier) suppress(ctx context.Context, notice Notice) error {
 	}
 	s, now := notice.Submission, n.now()
 	err := n.Suppressions.Suppress(ctx, s.Account, Suppression{
-		Address: notice.recipient(), Since: now, Until: now.Add(SuppressedFor), Outcome: notice.Outcome,
+		Address: notice.recipient().Canonical(), Since: now, Until: now.Add(SuppressedFor), Outcome: notice.Outcome,
 	})
 	if err != nil {
 		return fmt.Errorf("relay: suppress recipient of %s: %w", notice.Entry.Message, err)

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"slices"
 	"strings"
 	"time"
 
@@ -182,14 +181,22 @@ func (in *Intake) suppressed(ctx context.Context, s *Submission, now time.Time) 
 	if in.Suppressions == nil || len(s.Recipients) == 0 {
 		return nil, nil
 	}
-	found, err := in.Suppressions.Suppressed(ctx, s.Account, now, s.Recipients)
+	asked := make([]mailbox.Address, len(s.Recipients))
+	for i, a := range s.Recipients {
+		asked[i] = a.Canonical()
+	}
+	found, err := in.Suppressions.Suppressed(ctx, s.Account, now, asked)
 	if err != nil {
 		return nil, fmt.Errorf("relay: look for suppressed recipients of %s: %w", s.Account, err)
 	}
 	suppressed := make(map[int]Outcome, len(found))
 	for _, f := range found {
 		text := "not tried: there was no such mailbox on " + f.Since.UTC().Format(time.DateOnly) + ": " + said(f.Outcome)
-		suppressed[slices.Index(s.Recipients, f.Address)] = Outcome{Result: BadRecipient, Enhanced: "5.1.1", Text: text}
+		for i, a := range asked {
+			if a == f.Address {
+				suppressed[i] = Outcome{Result: BadRecipient, Enhanced: "5.1.1", Text: text}
+			}
+		}
 	}
 	return suppressed, nil
 }

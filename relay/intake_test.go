@@ -240,7 +240,7 @@ func TestRecipientsThatAreSuppressedAreNotTried(t *testing.T) {
 	if err := o.notifier.Notify(t.Context(), n); err != nil {
 		t.Fatal(err)
 	}
-	l := letter("betty", "barney", "wilma@example.org")
+	l := letter("betty", "Barney", "wilma@example.org") // the same mailbox, for all that we know
 	l.Recipients[0].Notify, l.Recipients[1].Original = relay.NotifyFailure, "rfc822;B@example.com"
 	o.now = o.now.Add(24 * time.Hour)
 	if _, err := o.intake(t).Submit(t.Context(), l, strings.NewReader(original)); err != nil {
@@ -255,7 +255,7 @@ func TestRecipientsThatAreSuppressedAreNotTried(t *testing.T) {
 		t.Fatalf("fred has %d messages, want the first notification and another", len(mail))
 	}
 	r := read(t, mail[1])
-	if r.recipient.Get("Final-Recipient") != "rfc822; barney@example.com" || r.recipient.Get("Status") != "5.1.1" || r.recipient.Get("Original-Recipient") != "rfc822;B@example.com" ||
+	if r.recipient.Get("Final-Recipient") != "rfc822; Barney@example.com" || r.recipient.Get("Status") != "5.1.1" || r.recipient.Get("Original-Recipient") != "rfc822;B@example.com" ||
 		!strings.Contains(r.text, "not tried") || r.returned == "" {
 		t.Errorf("told %q", mail[1])
 	}

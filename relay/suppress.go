@@ -16,7 +16,7 @@ const SuppressedFor = 30 * 24 * time.Hour
 
 // A Suppression is an address that an account does not reach.
 type Suppression struct {
-	Address mailbox.Address
+	Address mailbox.Address // canonical
 	Since   time.Time
 	Until   time.Time
 	Outcome Outcome // what was said

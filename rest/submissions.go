@@ -37,8 +37,8 @@ type SubmissionOptions struct {
 
 // A Router says who receives mail for an address. mailbox.Directory is one.
 type Router interface {
-	// Resolve is every maildrop behind an address. It fails with mailbox.ErrNotLocal,
-	// ErrNotFound or ErrUnavailable.
+	// Resolve is every maildrop behind a path. It fails with mailbox.ErrNotLocal,
+	// ErrNotFound, ErrTooFar or ErrUnavailable.
 	Resolve(ctx context.Context, a mailbox.Address) ([]mailbox.Recipient, error)
 }
 
@@ -232,7 +232,7 @@ func classNamed(name string) relay.Class {
 // mayUse holds a user to reverse-paths that lead back to him: his address, with any
 // detail, and aliases he is behind (RFC 6409, section 6.1).
 func (p *public) mayUse(ctx context.Context, who *auth.Identity, from mailbox.Address) error {
-	if from == who.Address {
+	if from.Canonical() == who.Address {
 		return nil
 	}
 	mine, err := mailbox.LeadsTo(ctx, p.Submissions.Router, from, who.Maildrop)

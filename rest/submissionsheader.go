@@ -43,7 +43,7 @@ func malformed(detail string) error {
 // (RFC 5322, section 3.6.2).
 func (s *submission) sender(wanted string) (mailbox.Address, error) {
 	if wanted != "" {
-		return mailbox.ParseAddress(wanted)
+		return mailbox.ParsePath(wanted)
 	}
 	for _, name := range []string{"Sender", "From"} {
 		found, err := s.addresses(name)
@@ -63,7 +63,7 @@ func (s *submission) recipients(wanted []string) (all []mailbox.Address, err err
 		return s.addresses("To", "Cc", "Bcc")
 	}
 	for _, one := range wanted {
-		a, err := mailbox.ParseAddress(one)
+		a, err := mailbox.ParsePath(one)
 		if err != nil {
 			return nil, err
 		}
@@ -90,12 +90,12 @@ func (s *submission) addresses(names ...string) (all []mailbox.Address, err erro
 				return nil, malformed("there is no list of addresses in the field " + name)
 			}
 			for _, one := range list {
-				a, err := mailbox.ParseAddress(one.Address)
+				a, err := mailbox.ParsePath(one.Address)
 				if err != nil {
 					return nil, fmt.Errorf("field %s: %w", name, err)
 				}
-				if !known[a] {
-					known[a] = true
+				if !known[a.Canonical()] {
+					known[a.Canonical()] = true
 					all = append(all, a)
 				}
 			}

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 
@@ -131,13 +132,33 @@ func closingBracket(s string) int {
 	return -1
 }
 
+// sized looks for a SIZE of twenty digits at most (RFC 1870, section 4), of which go-smtp
+// reads ten. It reports whether that fits, and leaves out a parameter that does and is too
+// long for go-smtp.
+func sized(params string, most int64) (rest string, fits bool) {
+	const keyword = "SIZE="
+	for field := range strings.FieldsSeq(params) {
+		if len(field) < len(keyword) || !strings.EqualFold(field[:len(keyword)], keyword) {
+			continue
+		}
+		n, err := strconv.ParseUint(field[len(keyword):], 10, 63)
+		switch {
+		case errors.Is(err, strconv.ErrRange), err == nil && int64(n) > most:
+			return "", false
+		case err == nil && n > math.MaxUint32:
+			return strings.TrimSpace(strings.Replace(params, field, "", 1)), true
+		}
+	}
+	return params, true
+}
+
 // parseForward reads the forward-path of RCPT. The postmaster needs no domain
 // (RFC 5321, section 4.1.1.3).
 func parseForward(path string, r Router) (mailbox.Address, error) {
 	if r != nil && strings.EqualFold(path, "postmaster") {
 		return r.Postmaster(), nil
 	}
-	return mailbox.ParseAddress(path)
+	return mailbox.ParsePath(path)
 }
 
 // parseReverse reads the reverse-path of MAIL, which may be null.
@@ -145,7 +166,7 @@ func parseReverse(path string) (mailbox.Address, error) {
 	if path == "" {
 		return mailbox.Address{}, nil
 	}
-	return mailbox.ParseAddress(path)
+	return mailbox.ParsePath(path)
 }
 
 // parseChunk reads the argument of BDAT (RFC 3030, section 2).

@@ -35,6 +35,24 @@ func TestPathsOfMailAndRcpt(t *testing.T) {
 	}
 }
 
+func TestSizesOfMail(t *testing.T) {
+	const most = 8 << 30
+	for params, want := range map[string]string{
+		"": "", "BODY=7BIT": "BODY=7BIT",
+		"SIZE=10": "SIZE=10", "SIZE=many X": "SIZE=many X", "SIZE=-1": "SIZE=-1", "SIZE": "SIZE",
+		"BODY=7BIT size=8589934592 X": "BODY=7BIT  X", "SIZE=5000000000": "",
+	} {
+		if rest, fits := sized(params, most); rest != want || !fits {
+			t.Errorf("%q leaves %q, fits %v, not %q", params, rest, fits, want)
+		}
+	}
+	for _, params := range []string{"SIZE=8589934593", "X Size=99999999999999999999"} {
+		if rest, fits := sized(params, most); fits {
+			t.Errorf("%q fits, and leaves %q", params, rest)
+		}
+	}
+}
+
 func TestChunkSizes(t *testing.T) {
 	for _, c := range []struct {
 		arg    string

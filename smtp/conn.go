@@ -150,7 +150,7 @@ func (c *conn) dispatch(line []byte) error {
 }
 
 // envelope reads the path of MAIL and RCPT, because go-smtp's own reading drops
-// the quotes of a local-part, and hands over the command in canonical form.
+// the quotes of a local-part, and hands over the command in one form.
 func (c *conn) envelope(arg string) error {
 	keyword, parse := "FROM:", parseReverse
 	if c.verb == "RCPT" {
@@ -168,6 +168,12 @@ func (c *conn) envelope(arg string) error {
 			code = "501 5.1.3 "
 		}
 		return c.reply(code + err.Error())
+	}
+	if c.verb == "MAIL" {
+		var fits bool
+		if params, fits = sized(params, c.server.opts.MaxOctets); !fits {
+			return c.reply("552 5.3.4 message too large")
+		}
 	}
 	c.forward(c.verb+" "+keyword+"<"+c.path.String()+">", " ", params)
 	return nil

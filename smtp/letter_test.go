@@ -29,7 +29,7 @@ func relays(t *testing.T, change func(*smtp.Options), test func(t *testing.T, r 
 
 func address(t *testing.T, s string) mailbox.Address {
 	t.Helper()
-	a, err := mailbox.ParseAddress(s)
+	a, err := mailbox.ParsePath(s)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -38,8 +38,8 @@ func address(t *testing.T, s string) mailbox.Address {
 
 func TestWhatAUserSubmitsIsHandedOverWithAllThatWasAskedFor(t *testing.T) {
 	relays(t, nil, func(t *testing.T, r *rig, c *client) {
-		c.do("MAIL FROM:<fred+x@example.org> BODY=8BITMIME SMTPUTF8 RET=FULL ENVID=a+2Bb", "250")
-		c.do("RCPT TO:<barney@example.com> NOTIFY=SUCCESS,DELAY ORCPT=rfc822;Barney+2B1@example.com", "250")
+		c.do("MAIL FROM:<Fred+X@example.org> BODY=8BITMIME SMTPUTF8 RET=FULL ENVID=a+2Bb", "250")
+		c.do("RCPT TO:<Reply+BaRney@Example.com> NOTIFY=SUCCESS,DELAY ORCPT=rfc822;Barney+2B1@example.com", "250")
 		c.do("RCPT TO:<both@example.org> NOTIFY=NEVER", "250")
 		c.do(`RCPT TO:<пётр@example.com> NOTIFY=FAILURE ORCPT=utf-8;\x{43F}@example.com`, "250")
 		c.do("DATA", "354")
@@ -52,10 +52,10 @@ func TestWhatAUserSubmitsIsHandedOverWithAllThatWasAskedFor(t *testing.T) {
 		}
 		got := r.post.submissions[0]
 		want := smtp.Letter{
-			Account: address(t, "fred@example.org"), ReversePath: address(t, "fred+x@example.org"),
+			Account: address(t, "fred@example.org"), ReversePath: address(t, "Fred+X@example.org"),
 			EnvelopeID: "a+b", FullReturn: true, UTF8: true, EightBit: true,
 			Recipients: []smtp.Addressee{
-				{Address: address(t, "barney@example.com"), Notify: smtp.NotifySuccess | smtp.NotifyDelay, Original: "rfc822;Barney+1@example.com"},
+				{Address: address(t, "Reply+BaRney@example.com"), Notify: smtp.NotifySuccess | smtp.NotifyDelay, Original: "rfc822;Barney+1@example.com"},
 				{Address: address(t, "both@example.org"), Notify: smtp.NotifyNever, Maildrops: []mailbox.Recipient{account("fred"), account("wilma")}},
 				{Address: address(t, "пётр@example.com"), Notify: smtp.NotifyFailure, Original: "utf-8;п@example.com"},
 			},

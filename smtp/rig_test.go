@@ -328,6 +328,7 @@ func (p *post) Resolve(_ context.Context, a mailbox.Address) ([]mailbox.Recipien
 	if !p.IsLocal(a.Domain) {
 		return nil, fmt.Errorf("%s: %w", a, mailbox.ErrNotLocal)
 	}
+	a = a.Canonical()
 	for _, candidate := range []string{a.Local, func() string { b, _ := a.Base(); return b.Local }()} {
 		if r := p.routes[candidate+"@"+a.Domain]; r != nil {
 			return r, nil

@@ -78,7 +78,7 @@ func (s *session) mayUse(from mailbox.Address) error {
 	if s.identity == nil {
 		return errNotLoggedIn
 	}
-	if from.IsZero() || from == s.identity.Address {
+	if from.IsZero() || from.Canonical() == s.identity.Address {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(s.wire.ctx, s.server.opts.StoreTimeout)

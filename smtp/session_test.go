@@ -68,7 +68,7 @@ func TestAMessageWithAddressesBeyondASCII(t *testing.T) {
 		c.do("DATA", "354")
 		c.do(hello+".", "250")
 		d := r.post.only(t)
-		if got := d.field("Return-Path"); got != "<jürgen@bücher.example>" {
+		if got := d.field("Return-Path"); got != "<Jürgen@xn--bcher-kva.example>" {
 			t.Errorf("Return-Path: %s", got)
 		}
 		if got := d.field("Received"); !strings.Contains(got, " with UTF8SMTP id ") || !strings.Contains(got, " for <jürgen@example.org>;") {
