@@ -83,11 +83,15 @@ var notifyWords = map[gosmtp.DSNNotify]Notify{
 // octets. A thousand of the longest addresses fit.
 const maxAddressees = 256 << 10
 
+// submits reports whether mail goes to a Submitter.
+func (s *Server) submits() bool {
+	return s.opts.Submitter != nil && (s.opts.Kind == Submission || s.opts.Kind == Relay)
+}
+
 // letter begins the envelope of a message for a Submitter, or is nil where there is none.
 // Only users submit, and servers of ours: nobody else's mail leaves for elsewhere.
 func (s *session) letter(from mailbox.Address, opts *gosmtp.MailOptions) *Letter {
-	kind := s.server.opts.Kind
-	if kind != Submission && kind != Relay || s.server.opts.Submitter == nil {
+	if !s.server.submits() {
 		return nil
 	}
 	l := &Letter{

@@ -66,7 +66,9 @@ func (s *Server) newProtocolServer(allowAuth bool) *protocolServer {
 	g.MaxLineLength = 0 // would hold for content too; the wire bounds commands
 	g.AllowInsecureAuth = allowAuth
 	g.EnableSMTPUTF8 = true
-	g.EnableDSN = true
+	// Who is not told that mail has arrived must not be told that he will be (RFC 3461,
+	// section 5.2.3): whoever hands the mail over tells its sender instead.
+	g.EnableDSN = s.submits()
 	g.ErrorLog = errorLog{s.opts.Log}
 	return &protocolServer{Server: g, feed: newFeed()}
 }

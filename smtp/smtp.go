@@ -4,11 +4,9 @@
 //
 // It covers RFC 5321 with PIPELINING (RFC 2920), SIZE (RFC 1870), 8BITMIME
 // (RFC 6152), SMTPUTF8 (RFC 6531), CHUNKING (RFC 3030), ENHANCEDSTATUSCODES
-// (RFC 2034), DSN parameters (RFC 3461), STARTTLS (RFC 3207) and LIMITS (RFC
-// 9422); submission with AUTH PLAIN and LOGIN (RFC 6409, RFC 4954, RFC 8314);
-// and LMTP (RFC 2033). DSN parameters go to the Submitter; those of mail that is
-// not submitted are checked and go no further, since it is refused in the session
-// or kept.
+// (RFC 2034), STARTTLS (RFC 3207) and LIMITS (RFC 9422); submission with AUTH
+// PLAIN and LOGIN (RFC 6409, RFC 4954, RFC 8314), and with DSN (RFC 3461) where
+// there is a Submitter to keep what it promises; and LMTP (RFC 2033).
 //
 // Parameters, replies and the order of commands are the work of
 // github.com/emersion/go-smtp. This package stands on both sides of it:
@@ -70,8 +68,8 @@ func (k Kind) String() string {
 
 // A Router says who receives mail for an address. mailbox.Directory is one.
 type Router interface {
-	// Resolve is every maildrop behind an address. It fails with
-	// mailbox.ErrNotLocal, ErrNotFound, ErrFull or ErrUnavailable.
+	// Resolve is every maildrop behind a path. It fails with mailbox.ErrNotLocal,
+	// ErrNotFound, ErrTooFar, ErrFull or ErrUnavailable.
 	Resolve(ctx context.Context, a mailbox.Address) ([]mailbox.Recipient, error)
 	// IsLocal reports whether mail for the domain is delivered here.
 	IsLocal(domain string) bool
