@@ -44,7 +44,9 @@ type round struct {
 
 	open    []int // recipients of which nothing is settled
 	tried   []string
+	asked   int          // services that were not only known to refuse
 	refused map[int]bool // recipients for whom a service refused the content
+	later   map[int]bool // recipients for whom a service may take it another time
 	reached map[int]bool // recipients of whom a service heard
 	said    map[int]saying
 }
@@ -52,7 +54,7 @@ type round struct {
 func (q *Queue) round(m *message, due []int, hint string) *round {
 	return &round{
 		queue: q, message: m, s: unpack(m.packed), open: due, hint: hint,
-		refused: make(map[int]bool), reached: make(map[int]bool), said: make(map[int]saying),
+		refused: make(map[int]bool), later: make(map[int]bool), reached: make(map[int]bool), said: make(map[int]saying),
 	}
 }
 
@@ -151,6 +153,7 @@ func (r *round) announce(service string) error {
 // the other recipients open. It reports whether that could be written.
 func (r *round) settle(ctx context.Context, service string, outcomes []Outcome) bool {
 	var delivered, failed, unsure, open []int
+	asked := false
 	for n, i := range r.open {
 		o := Outcome{Result: Ambiguous, Text: "the service did not say what became of it"}
 		if n < len(outcomes) {
@@ -158,20 +161,25 @@ func (r *round) settle(ctx context.Context, service string, outcomes []Outcome) 
 		}
 		r.queue.metrics.outcomes.WithLabelValues(service, o.Result.String()).Inc()
 		r.said[i] = saying{service, o}
-		r.reached[i] = r.reached[i] || o.Result != Transport
+		asked = asked || !o.Unasked
+		r.reached[i] = r.reached[i] || o.Result != Transport && !o.Unasked
 		switch {
 		case o.Result == Success, o.Result == Ambiguous && r.policy().Ambiguous == AssumeSent:
 			delivered = append(delivered, i)
 		case o.Result == Ambiguous:
 			unsure = append(unsure, i)
-		case o.Result == BadRecipient, o.Result == BadMessage && r.refused[i]:
+		case o.Result == BadRecipient, o.Result == BadMessage && !o.Unasked && r.refused[i]:
 			failed = append(failed, i)
 		default:
-			r.refused[i] = r.refused[i] || o.Result == BadMessage
+			r.refused[i] = r.refused[i] || o.Result == BadMessage && !o.Unasked
+			r.later[i] = r.later[i] || o.Result != BadMessage
 			open = append(open, i)
 		}
 	}
 	r.open = open
+	if asked {
+		r.asked++
+	}
 	hold := r.queue.now().add(r.policy().Hold)
 	return r.deliver(ctx, delivered) && r.put(ctx, unsure, hold) && r.fail(ctx, failed, false)
 }
@@ -181,7 +189,7 @@ func (r *round) settle(ctx context.Context, service string, outcomes []Outcome) 
 func (r *round) another(ctx context.Context) (next Picked, others bool) {
 	ctx, cancel := context.WithTimeout(ctx, roomTimeout)
 	defer cancel()
-	for len(r.tried) < servicesAtOnce && ctx.Err() == nil && r.queue.ours() {
+	for r.asked < servicesAtOnce && ctx.Err() == nil && r.queue.ours() {
 		changed := r.queue.options.Pool.Changed()
 		w := r.want()
 		w.Prefer = ""
@@ -201,13 +209,14 @@ func (r *round) another(ctx context.Context) (next Picked, others bool) {
 }
 
 // putOff defers those that are still open, but fails those whose content was refused at
-// the last, unless others may take it. Where nobody was reached the attempt does not
-// count, as if no service had been up.
+// the last, unless others may take it. Where no service has uttered the refusal, one that
+// failed otherwise may too. Where nobody was reached the attempt does not count, as if no
+// service had been up.
 func (r *round) putOff(ctx context.Context, others bool) bool {
 	var later, unreached, refused []int
 	for _, i := range r.open {
 		switch {
-		case r.said[i].outcome.Result == BadMessage && !others:
+		case r.said[i].outcome.Result == BadMessage && !others && (r.refused[i] || !r.later[i]):
 			refused = append(refused, i)
 		case !r.reached[i] && r.entry(i).unreached < mostUnreached:
 			unreached = append(unreached, i)

@@ -218,6 +218,38 @@ func TestAContentThatAllServicesRefuseFails(t *testing.T) {
 	}
 }
 
+// What a next hop is known not to take, it was not asked about.
+func TestAContentFailsForRefusalsThatWereUttered(t *testing.T) {
+	known := relay.Outcome{Result: relay.BadMessage, Text: "would lose it", Unasked: true}
+	refused, later, taken := relay.Outcome{Result: relay.BadMessage, Text: "spam"}, relay.Outcome{Result: relay.Temporary, Text: "later"}, relay.Outcome{Text: "ok"}
+	for name, c := range map[string]struct {
+		say  []relay.Outcome
+		want string
+	}{
+		"another takes it":                 {[]relay.Outcome{known, known, taken}, "accepted attempt delivered"},
+		"one refuses it and another takes": {[]relay.Outcome{known, refused, known, taken}, "accepted attempt delivered"},
+		"who is not asked takes no turn":   {[]relay.Outcome{known, known, known, known, taken}, "accepted attempt delivered"},
+		"nobody is left":                   {[]relay.Outcome{known, known}, "accepted attempt failed"},
+		"who was asked refuses":            {[]relay.Outcome{refused, known}, "accepted attempt failed"},
+		"both who were asked refuse":       {[]relay.Outcome{known, refused, known, refused, taken}, "accepted attempt failed"},
+		"who was asked may take it":        {[]relay.Outcome{later, known}, "accepted attempt deferred"},
+		"who is asked last may take it":    {[]relay.Outcome{known, later}, "accepted attempt deferred"},
+		"nobody is reached": {
+			[]relay.Outcome{known, {Result: relay.Transport, Text: "reset"}}, "accepted attempt deferred",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, r *rig) {
+				for i, o := range c.say {
+					s := r.pool.add(fmt.Sprint(i))
+					s.answer = func(relay.Mail, int) relay.Outcome { return o }
+				}
+				r.wantEvents(r.submit("barney"), c.want)
+			})
+		})
+	}
+}
+
 func TestAContentThatOneServiceRefusesWaitsForAnother(t *testing.T) {
 	bubble(t, func(t *testing.T, r *rig) {
 		r.pool.add("a").says(relay.BadMessage, "too large")

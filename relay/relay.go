@@ -272,8 +272,7 @@ type Limits struct {
 	Reassembles bool // takes mail apart and puts it together anew, which breaks signatures
 }
 
-// A Result says what came of handing a message over for one recipient. What is done
-// next depends on nothing else.
+// A Result says what came of handing a message over for one recipient.
 type Result uint8
 
 const (
@@ -308,6 +307,10 @@ type Outcome struct {
 	Text     string    // the reply, or what happened instead, on one line and at most 512 octets
 	Until    time.Time // of Throttled: when to ask again; zero: not told
 	RemoteID string    // of Success: what the next hop calls the message, if it said so
+
+	// Unasked: the next hop is known not to take such a content, and was not asked. It
+	// decides nothing beyond the attempt, and is not kept.
+	Unasked bool `json:"-"`
 }
 
 // A Pool chooses a service for each mail. It is safe for concurrent use.

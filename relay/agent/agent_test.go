@@ -79,6 +79,7 @@ func TestAServerFindsTheResultThatTheProviderHad(t *testing.T) {
 		{relay.Outcome{Result: relay.BadMessage, Code: 552, Enhanced: "5.3.4", Text: "too large"}, relay.Outcome{Enhanced: "5.3.4"}},
 		{relay.Outcome{Result: relay.BadMessage, Code: 550, Enhanced: "5.1.3", Text: "Relay odd"}, relay.Outcome{Text: "(550 5.1.3) Relay odd"}},
 		{relay.Outcome{Result: relay.BadMessage, Code: 400, Text: "no From"}, relay.Outcome{}},
+		{relay.Outcome{Result: relay.BadMessage, Enhanced: "5.6.3", Text: "would lose it", Unasked: true}, relay.Outcome{Enhanced: "5.6.3", Unasked: true}},
 		{relay.Outcome{Result: relay.Temporary, Code: 451, Enhanced: "4.2.2", Text: "later"}, relay.Outcome{Enhanced: "4.2.2", Text: "later"}},
 		{relay.Outcome{Result: relay.Temporary, Code: 451, Enhanced: "4.4.5", Text: "congested"}, relay.Outcome{}},
 		{relay.Outcome{Result: relay.Temporary, Code: 503, Text: "503 Service Unavailable\r\n550 5.1.1 forged"}, relay.Outcome{}},
@@ -97,6 +98,7 @@ func TestAServerFindsTheResultThatTheProviderHad(t *testing.T) {
 			c.want.Enhanced != "" && got.Enhanced != c.want.Enhanced,
 			c.want.Text != "" && got.Text != c.want.Text,
 			got.RemoteID != c.want.RemoteID,
+			got.Unasked != c.want.Unasked,
 			!c.want.Until.IsZero() && (until < -time.Second || until > 2*time.Second):
 			t.Errorf("%+v: the server finds %+v", c.said, got)
 		}

@@ -32,6 +32,9 @@ func replyFor(o relay.Outcome) smtp.Reply {
 	case relay.BadRecipient:
 		return translated(550, "5.1.0", "5.1.[0-36]", "", o)
 	case relay.BadMessage:
+		if o.Unasked {
+			return translated(555, "5.6.0", "5.*", "5.1.*", o) // which nobody else says there
+		}
 		return translated(554, "5.6.0", "5.*", "5.1.*", o)
 	case relay.Throttled:
 		o.Text = cmp.Or(o.Text, "too much")

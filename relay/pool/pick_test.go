@@ -314,6 +314,24 @@ func TestOutcomesOfTheServiceAloneOpenTheBreaker(t *testing.T) {
 	}
 }
 
+func TestWhatAServiceWasNotAskedSaysNothingAboutIt(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := newSite(t, static("a"), beside)
+		s.warm()
+		unasked := func() {
+			s.fake("a").set(func(f *fake) { f.result = relay.Outcome{Result: relay.BadMessage, Unasked: true} })
+			s.send()
+		}
+		s.results("a", 4, relay.Temporary)
+		unasked()
+		s.results("a", 1, relay.Temporary)
+		s.is("a", pool.Down)
+		time.Sleep(6 * time.Second)
+		unasked()
+		s.is("a", pool.Trial)
+	})
+}
+
 func TestOneSuccessBesideFailuresIsASuccess(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s := newSite(t, static("a"))

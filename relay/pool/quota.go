@@ -121,9 +121,12 @@ type verdict struct {
 }
 
 // verdictOf: that a recipient or a content is refused is an answer of a service that
-// works, and so is one success beside failures.
+// works, and so is one success beside failures. One that was not asked said nothing.
 func verdictOf(outcomes []relay.Outcome) (v verdict) {
 	for _, o := range outcomes {
+		if o.Unasked {
+			continue
+		}
 		switch o.Result {
 		case relay.Success, relay.BadRecipient, relay.BadMessage:
 			v.succeeded = true

@@ -73,8 +73,9 @@ func ambiguous(text string) relay.Outcome {
 	return relay.Outcome{Result: relay.Ambiguous, Text: oneLine(text)}
 }
 
+// badMessage is the outcome where the next hop need not be asked.
 func badMessage(enhanced, text string) relay.Outcome {
-	return relay.Outcome{Result: relay.BadMessage, Enhanced: enhanced, Text: text}
+	return relay.Outcome{Result: relay.BadMessage, Enhanced: enhanced, Text: text, Unasked: true}
 }
 
 // all is one outcome for each of n recipients.

@@ -40,6 +40,8 @@ type rule struct {
 	text   string // in the text, in lower case
 	result relay.Result
 	pause  time.Duration // of Throttled, where the reply does not say how long
+
+	unasked bool // as in relay.Outcome
 }
 
 func (r rule) match(at step, said reply) bool {
@@ -68,6 +70,7 @@ func (said reply) outcome(at step, header http.Header, tables ...[]rule) relay.O
 	for _, table := range tables {
 		for _, r := range table {
 			if r.match(at, said) {
+				o.Unasked = r.unasked
 				if o.Result = r.result; o.Result == relay.Throttled {
 					o.Until = until(header, said.text, r.pause)
 				}
@@ -142,6 +145,7 @@ var smtpRules = []rule{
 	{at: atRcpt, code: 5, result: relay.BadRecipient},
 
 	{at: atDot, code: 5, detail: "5.1.[0-36]", result: relay.BadRecipient}, // see transaction.answer
+	{at: atDot, code: 555, result: relay.BadMessage, unasked: true},        // of agents, for their next hop
 	{at: atData | atDot, code: 5, result: relay.BadMessage},
 }
 

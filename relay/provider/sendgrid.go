@@ -23,7 +23,7 @@ type SendGridOptions struct {
 
 // A SendGrid sends mail through version 3 of SendGrid's interface. That takes no message
 // as it is, but its parts as JSON: so a mail is taken only where nothing that matters is
-// lost, and is BadMessage otherwise. The smarthost, preset sendgrid-smtp, takes the rest.
+// lost, and is BadMessage, unasked, otherwise. The smarthost, preset sendgrid-smtp, takes the rest.
 type SendGrid struct {
 	*endpoint
 	opts SendGridOptions

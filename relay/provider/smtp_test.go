@@ -186,8 +186,8 @@ func TestWhatTheServerDoesNotTakeIsNotTried(t *testing.T) {
 					return
 				}
 				want(t, o, relay.BadMessage)
-				if o.Enhanced != c.enhanced {
-					t.Errorf("%s, want %s", o.Enhanced, c.enhanced)
+				if o.Enhanced != c.enhanced || !o.Unasked {
+					t.Errorf("%s, want %s; unasked: %v", o.Enhanced, c.enhanced, o.Unasked)
 				}
 				r.accepted(t, 0)
 			})
