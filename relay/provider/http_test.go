@@ -7,7 +7,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"slices"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -34,12 +33,7 @@ func TestOneBadRecipientDoesNotKeepTheMailFromTheOthers(t *testing.T) {
 				}
 				want(t, o, result)
 			}
-			var reached []string
-			for _, m := range r.fake.Log() {
-				reached = append(reached, m.To...)
-			}
-			slices.Sort(reached)
-			if got := fmt.Sprint(reached); got != "[to0@example.net to1@example.net to3@example.net to4@example.net]" {
+			if got := taken(r.fake.Log()...); got != "[to0@example.net to1@example.net to3@example.net to4@example.net]" {
 				t.Errorf("%s: it reached %s", name, got)
 			}
 		})

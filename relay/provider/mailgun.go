@@ -66,7 +66,7 @@ func (p *Mailgun) authorise(r *http.Request) { r.SetBasicAuth("api", p.opts.Key)
 
 // Send makes one request, or more where a recipient is refused.
 func (p *Mailgun) Send(ctx context.Context, m relay.Mail) []relay.Outcome {
-	return split(m, func(m relay.Mail) relay.Outcome { return p.send(ctx, m) })
+	return split(m, asOne(func(m relay.Mail) relay.Outcome { return p.send(ctx, m) }))
 }
 
 func (p *Mailgun) send(ctx context.Context, m relay.Mail) relay.Outcome {

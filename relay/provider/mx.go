@@ -165,22 +165,23 @@ func silent(out []relay.Outcome) {
 // domain hands a mail over to the first host that answers.
 func (p *MX) domain(ctx context.Context, domain string, m relay.Mail) []relay.Outcome {
 	hosts, o := p.hosts(ctx, domain)
-	last := all(len(m.Recipients), o)
-	for _, host := range hosts {
-		out, next := p.host(ctx, host, m)
-		if !next || ctx.Err() != nil {
-			return out
+	return split(m, func(m relay.Mail) (out []relay.Outcome, together []int) {
+		out = all(len(m.Recipients), o)
+		next := true
+		for _, host := range hosts {
+			if out, together, next = p.host(ctx, host, m); !next || ctx.Err() != nil {
+				break
+			}
 		}
-		last = out
-	}
-	return last
+		return out, together
+	})
 }
 
 // host reports next where another one should be tried.
-func (p *MX) host(ctx context.Context, host string, m relay.Mail) (out []relay.Outcome, next bool) {
+func (p *MX) host(ctx context.Context, host string, m relay.Mail) (out []relay.Outcome, together []int, next bool) {
 	content, err := open(ctx, m)
 	if err != nil {
-		return all(len(m.Recipients), transport(textContent)), false
+		return all(len(m.Recipients), transport(textContent)), nil, false
 	}
 	defer content.Close()
 	h := &hop{
@@ -195,7 +196,7 @@ func (p *MX) host(ctx context.Context, host string, m relay.Mail) (out []relay.O
 	}
 	if err != nil {
 		errors.As(err, &refused)
-		return all(len(m.Recipients), refused.Outcome), true
+		return all(len(m.Recipients), refused.Outcome), nil, true
 	}
 	t := h.transact(ctx, c, m, content)
 	if t.keep {
@@ -205,7 +206,7 @@ func (p *MX) host(ctx context.Context, host string, m relay.Mail) (out []relay.O
 	}
 	// Where nothing was decided for anybody another host may know more.
 	next = !slices.ContainsFunc(t.outcomes, func(o relay.Outcome) bool { return o.Result != relay.Transport })
-	return t.outcomes, next
+	return t.outcomes, t.together, next
 }
 
 // hosts are those that receive mail for a domain, in the order in which they are to be

@@ -138,6 +138,22 @@ func TestEachDomainHasATransactionOfItsOwn(t *testing.T) {
 	})
 }
 
+func TestARefusalAtTheEndThatNamesNobodyFailsOneOfADomain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		i := newInternet(t, zone{hosts: map[string]bool{"a.example": true, "b.example": true}}, map[string]fake.SMTPOptions{"a.example": {}, "b.example": {}})
+		if err := i.hosts["a.example"].Set(fake.Setting{Mode: "status:550 5.1.1 one of them", At: "dot", Recipient: "bob@a.example"}); err != nil {
+			t.Fatal(err)
+		}
+		out := i.Send(t.Context(), newMail(t, letter, "ann@a.example", "bob@a.example", "cy@b.example", "dee@a.example"))
+		for n, o := range out {
+			want(t, o, []relay.Result{relay.Success, relay.BadRecipient, relay.Success, relay.Success}[n])
+		}
+		if got := taken(i.hosts["a.example"].Log()...); got != "[ann@a.example dee@a.example]" {
+			t.Errorf("it reached %s", got)
+		}
+	})
+}
+
 func TestTheNextHostIsAskedWhereNobodyAnswers(t *testing.T) {
 	server, _ := certificates()
 	for _, c := range []struct {

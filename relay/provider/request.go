@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -260,15 +261,70 @@ func (e *endpoint) refused(said *response, detail, text string) relay.Outcome {
 	return reply{code: said.status, detail: detail, text: text}.outcome(atRequest, said.header, e.rules)
 }
 
-// split sends a mail that was refused for one of its recipients again in halves, until
-// it is known for which. A maker that refuses one refuses all of a request.
-func split(m relay.Mail, send func(m relay.Mail) relay.Outcome) []relay.Outcome {
-	o := send(m)
-	if o.Result != relay.BadRecipient || len(m.Recipients) == 1 {
-		return all(len(m.Recipients), o)
+// splits is how many more times a mail is sent at most to find out whom a refusal meant.
+const splits = 32
+
+// split sends a mail. Where some recipients were refused together, because of one of them,
+// it sends the mail to these again in halves, until it is known whom that was: nobody took
+// it. send also returns their places. After too many times the others are for later.
+func split(m relay.Mail, send func(m relay.Mail) (out []relay.Outcome, together []int)) []relay.Outcome {
+	out, left := send(m)
+	var halves [][]int // places of recipients, those that are due next at the end
+	push := func(together []int) {
+		if half := len(together) / 2; half > 0 {
+			halves = append(halves, together[half:], together[:half])
+		}
 	}
-	left, right := m, m
-	half := len(m.Recipients) / 2
-	left.Recipients, right.Recipients = m.Recipients[:half], m.Recipients[half:]
-	return append(split(left, send), split(right, send)...)
+	push(left)
+	for n := 0; len(halves) > 0; n++ {
+		half := halves[len(halves)-1]
+		halves = halves[:len(halves)-1]
+		if n >= splits {
+			for _, i := range half {
+				out[i].Result = relay.Temporary
+			}
+			continue
+		}
+		part := m
+		part.Recipients = make([]int, len(half))
+		for i, place := range half {
+			part.Recipients[i] = m.Recipients[place]
+		}
+		outcomes, together := send(part)
+		for i, o := range outcomes {
+			out[half[i]] = o
+		}
+		for i := range together {
+			together[i] = half[together[i]]
+		}
+		push(together)
+		if last := outcomes[len(outcomes)-1]; last.Result == relay.Transport || last.Result == relay.Ambiguous {
+			for _, place := range slices.Concat(halves...) { // it does not answer any more
+				out[place] = transport(last.Text)
+			}
+			break
+		}
+	}
+	return out
+}
+
+// places are the first n.
+func places(n int) []int {
+	all := make([]int, n)
+	for i := range all {
+		all[i] = i
+	}
+	return all
+}
+
+// asOne has one outcome for all recipients. A maker that refuses one of them refuses all
+// of a request.
+func asOne(send func(m relay.Mail) relay.Outcome) func(m relay.Mail) ([]relay.Outcome, []int) {
+	return func(m relay.Mail) (out []relay.Outcome, together []int) {
+		o := send(m)
+		if o.Result == relay.BadRecipient {
+			together = places(len(m.Recipients))
+		}
+		return all(len(m.Recipients), o), together
+	}
 }

@@ -144,7 +144,7 @@ var smtpRules = []rule{
 	{at: atRcpt, code: 5, detail: "5.5.3", result: relay.Temporary},
 	{at: atRcpt, code: 5, result: relay.BadRecipient},
 
-	{at: atDot, code: 5, detail: "5.1.[0-36]", result: relay.BadRecipient}, // see transaction.answer
+	{at: atDot, code: 5, detail: "5.1.[0-36]", result: relay.BadRecipient}, // see split
 	{at: atDot, code: 555, result: relay.BadMessage, unasked: true},        // of agents, for their next hop
 	{at: atData | atDot, code: 5, result: relay.BadMessage},
 }
@@ -157,6 +157,6 @@ var mxRules = []rule{
 	{at: atRcpt, code: 552, detail: "5.2.*", result: relay.BadRecipient},
 	{at: atRcpt, code: 552, result: relay.Temporary},
 	{at: atRcpt, code: 5, result: relay.BadRecipient},
-	{at: atDot, code: 5, detail: "5.1.*", result: relay.BadRecipient},
+	{at: atDot, code: 5, detail: "5.1.[0-36]", result: relay.BadRecipient}, // see split
 	{at: atData | atDot, code: 5, result: relay.BadMessage},
 }

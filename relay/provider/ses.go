@@ -83,7 +83,7 @@ func (p *SES) Send(ctx context.Context, m relay.Mail) []relay.Outcome {
 	if m.Submission.UTF8 {
 		return all(len(m.Recipients), badMessage("5.6.7", textNoUTF8))
 	}
-	return split(m, func(m relay.Mail) relay.Outcome { return p.send(ctx, m) })
+	return split(m, asOne(func(m relay.Mail) relay.Outcome { return p.send(ctx, m) }))
 }
 
 func (p *SES) send(ctx context.Context, m relay.Mail) relay.Outcome {

@@ -107,31 +107,40 @@ func queuedAs(text string) string {
 func (p *SMTP) Limits() relay.Limits { return p.limits }
 
 // Send uses a connection that is idle, or a new one. Where the next hop takes fewer
-// recipients at a time, it is told of them in several transactions.
+// recipients at a time, it is told of them in several transactions; so it is where it
+// refuses a complete mail for one of several recipients.
 func (p *SMTP) Send(ctx context.Context, m relay.Mail) []relay.Outcome {
 	ctx, cancel := both(ctx, p.ctx)
 	defer cancel()
-	out := make([]relay.Outcome, 0, len(m.Recipients))
+	return split(m, func(m relay.Mail) ([]relay.Outcome, []int) { return p.sendAll(ctx, m) })
+}
+
+// sendAll hands a mail over in as many transactions as its recipients need. It also
+// returns the places of those that were refused together.
+func (p *SMTP) sendAll(ctx context.Context, m relay.Mail) (out []relay.Outcome, together []int) {
 	for left := m; len(left.Recipients) > 0; left.Recipients = m.Recipients[len(out):] {
-		some := p.send(ctx, left)
+		some, refused := p.send(ctx, left)
+		for _, i := range refused {
+			together = append(together, len(out)+i)
+		}
 		out = append(out, some...)
 		switch last := some[len(some)-1]; last.Result {
 		case relay.Transport, relay.Ambiguous: // nothing was sent for those that follow
-			return append(out, all(len(m.Recipients)-len(out), transport(last.Text))...)
+			return append(out, all(len(m.Recipients)-len(out), transport(last.Text))...), together
 		}
 	}
-	return out
+	return out, together
 }
 
 // send hands a mail over for the first of its recipients, as many as may be in one
 // transaction.
-func (p *SMTP) send(ctx context.Context, m relay.Mail) []relay.Outcome {
+func (p *SMTP) send(ctx context.Context, m relay.Mail) (out []relay.Outcome, together []int) {
 	if p.ctx.Err() != nil {
-		return all(len(m.Recipients), transport(textClosed))
+		return all(len(m.Recipients), transport(textClosed)), nil
 	}
 	content, err := open(ctx, m)
 	if err != nil {
-		return all(len(m.Recipients), transport(textContent))
+		return all(len(m.Recipients), transport(textContent)), nil
 	}
 	defer content.Close()
 
@@ -141,7 +150,7 @@ func (p *SMTP) send(ctx context.Context, m relay.Mail) []relay.Outcome {
 			if c, err = p.hop.connect(ctx); err != nil {
 				var refused refusal
 				errors.As(err, &refused)
-				return all(len(m.Recipients), refused.Outcome)
+				return all(len(m.Recipients), refused.Outcome), nil
 			}
 		}
 		some := m
@@ -153,7 +162,7 @@ func (p *SMTP) send(ctx context.Context, m relay.Mail) []relay.Outcome {
 			p.put(c)
 		}
 		if !t.stale || ctx.Err() != nil {
-			return t.outcomes
+			return t.outcomes, t.together
 		}
 		c = nil // the server has heard of nothing yet: once more, on a connection of now
 	}

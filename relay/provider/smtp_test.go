@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -114,13 +115,83 @@ func TestEachRecipientHasItsOutcome(t *testing.T) {
 	})
 }
 
-func TestARefusalThatNamesNobodyFailsNobodyForIt(t *testing.T) {
+// Whom the next hop means it says where the mail is for him alone.
+func TestARefusalAtTheEndThatNamesNobodyFailsOneAlone(t *testing.T) {
 	bubble(t, smtpRig(nil), func(t *testing.T, r *rig) {
-		r.set(t, fake.Setting{Mode: "status:550 5.1.1 one of them", At: "dot"})
-		for _, o := range r.sendMail(t, newMail(t, letter, "ann@example.net", "bob@example.net")) {
-			want(t, o, relay.BadMessage)
+		r.set(t, fake.Setting{Mode: "status:550 5.1.1 one of them", At: "dot", Recipient: "bob@example.net"})
+		out := r.sendMail(t, newMail(t, letter, "ann@example.net", "bob@example.net", "cy@example.net", "dee@example.net"))
+		for i, result := range []relay.Result{relay.Success, relay.BadRecipient, relay.Success, relay.Success} {
+			want(t, out[i], result)
+		}
+		if got := taken(r.accepted(t, 2)...); got != "[ann@example.net cy@example.net dee@example.net]" {
+			t.Errorf("it reached %s", got)
+		}
+		if n := r.fake.Stats().Connections; n != 1 {
+			t.Errorf("%d connections, want one", n)
 		}
 	})
+}
+
+func TestARefusalAtTheEndOfOneRecipientIsAboutHim(t *testing.T) {
+	bubble(t, smtpRig(nil), func(t *testing.T, r *rig) {
+		r.set(t, fake.Setting{Mode: "status:550 5.1.1 no such user", Recipient: "bob@example.net"})
+		m := newMail(t, letter, "ann@example.net", "bob@example.net")
+		m.Commit = func() error {
+			return r.fake.Set(fake.Setting{Mode: "status:550 5.1.1 no such user", At: "dot"})
+		}
+		for _, o := range r.sendMail(t, m) {
+			want(t, o, relay.BadRecipient)
+		}
+		if n := r.fake.Stats().Refused; n != 2 {
+			t.Errorf("refused %d times, want once each", n)
+		}
+	})
+}
+
+func TestWhoIsMeantIsNotSoughtForever(t *testing.T) {
+	bubble(t, smtpRig(nil), func(t *testing.T, r *rig) {
+		r.set(t, fake.Setting{Mode: "status:550 5.1.1 one of them", At: "dot"})
+		var to []string
+		for n := range 100 {
+			to = append(to, fmt.Sprintf("to%d@example.net", n))
+		}
+		found := map[relay.Result]int{}
+		for _, o := range r.sendMail(t, newMail(t, letter, to...)) {
+			found[o.Result]++
+		}
+		if n := r.fake.Stats().Refused; n != 1+splits || found[relay.BadRecipient] < 10 || found[relay.BadRecipient]+found[relay.Temporary] != 100 {
+			t.Errorf("%d times, %v", n, found)
+		}
+	})
+}
+
+func TestWhoDoesNotAnswerAnyMoreIsNotAskedWhomHeMeant(t *testing.T) {
+	bubble(t, smtpRig(nil), func(t *testing.T, r *rig) {
+		r.set(t, fake.Setting{Mode: "status:550 5.1.1 one of them", At: "dot"})
+		m := newMail(t, letter, "ann@example.net", "bob@example.net", "cy@example.net", "dee@example.net")
+		commits := 0
+		m.Commit = func() error {
+			if commits++; commits == 2 {
+				return r.fake.Set(fake.Setting{Mode: "hang-after-accept"})
+			}
+			return nil
+		}
+		out := r.sendMail(t, m)
+		for i, result := range []relay.Result{relay.Ambiguous, relay.Ambiguous, relay.Transport, relay.Transport} {
+			want(t, out[i], result)
+		}
+		r.accepted(t, 1)
+	})
+}
+
+// taken are the recipients of mails, in order.
+func taken(mails ...fake.Mail) string {
+	var to []string
+	for _, m := range mails {
+		to = append(to, m.To...)
+	}
+	slices.Sort(to)
+	return fmt.Sprint(to)
 }
 
 func TestWhenNobodyIsLeftTheConnectionIsUsedAgain(t *testing.T) {

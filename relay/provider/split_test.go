@@ -14,10 +14,10 @@ func TestMoreRecipientsThanTheServerTakesAreSaidInSeveralTransactions(t *testing
 	bubble(t, limited, func(t *testing.T, r *rig) {
 		r.set(t, fake.Setting{Mode: "status:550 5.1.1 nobody", At: "dot", Recipient: "c@example.net"})
 		out := r.sendMail(t, newMail(t, letter, to...))
-		for i, result := range []relay.Result{relay.Success, relay.Success, relay.BadMessage, relay.BadMessage, relay.Success} {
+		for i, result := range []relay.Result{relay.Success, relay.Success, relay.BadRecipient, relay.Success, relay.Success} {
 			want(t, out[i], result)
 		}
-		if log := r.accepted(t, 2); len(log[0].To) != 2 || log[1].To[0] != "e@example.net" {
+		if log := r.accepted(t, 3); len(log[0].To) != 2 || log[1].To[0] != "e@example.net" || log[2].To[0] != "d@example.net" {
 			t.Errorf("%+v", log)
 		}
 		if n := r.fake.Stats().Connections; n != 1 {

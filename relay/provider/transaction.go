@@ -23,6 +23,7 @@ type transaction struct {
 	prefix   string
 	outcomes []relay.Outcome
 	known    []bool // which of outcomes are set
+	together []int  // places of recipients that were refused at the end for one of them
 	stale    bool   // the connection was over before the server heard of the mail
 	keep     bool   // the connection can be used again
 }
@@ -229,8 +230,12 @@ func (t *transaction) answer(r reply) relay.Outcome {
 		return o
 	}
 	o := r.outcome(atDot, nil, t.hop.rules...)
-	if o.Result == relay.BadRecipient && len(t.outcomes) > 1 {
-		o.Result = relay.BadMessage // one of them, and nobody says which
+	if o.Result == relay.BadRecipient { // one of them, and nobody says which
+		for i, known := range t.known {
+			if !known {
+				t.together = append(t.together, i)
+			}
+		}
 	}
 	return o
 }
