@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 
 	"golang.org/x/net/idna"
 
@@ -36,8 +37,9 @@ type MXOptions struct {
 }
 
 const (
-	mxHosts   = 5 // of a domain that are tried in one Send
-	mxDomains = 4 // at a time, of one mail
+	mxHosts   = 5         // of a domain that are tried in one Send
+	mxDomains = 4         // at a time, of one mail
+	mxTime    = time.Hour // in which all domains of a mail are begun, or left for another time
 )
 
 // An MX hands mail to the hosts that receive it for its recipients (RFC 5321, section
@@ -129,10 +131,17 @@ func (p *MX) Send(ctx context.Context, m relay.Mail) []relay.Outcome {
 		of[domain] = append(of[domain], i)
 	}
 	out := make([]relay.Outcome, len(m.Recipients))
-	room := make(chan struct{}, mxDomains)
+	room, begun := make(chan struct{}, mxDomains), time.Now()
 	var running sync.WaitGroup
 	for _, domain := range domains {
 		room <- struct{}{}
+		if time.Since(begun) > mxTime {
+			<-room
+			for _, i := range of[domain] {
+				out[i] = transport("other domains of the mail took too long")
+			}
+			continue
+		}
 		running.Go(func() {
 			defer func() { <-room }()
 			part := m
@@ -162,8 +171,11 @@ func silent(out []relay.Outcome) {
 	}
 }
 
-// domain hands a mail over to the first host that answers.
+// domain hands a mail over to the first host that answers. All hosts together have the time
+// of one transaction: a domain that dawdles must not keep the others waiting.
 func (p *MX) domain(ctx context.Context, domain string, m relay.Mail) []relay.Outcome {
+	ctx, cancel := context.WithTimeout(ctx, longest(m))
+	defer cancel()
 	hosts, o := p.hosts(ctx, domain)
 	return split(m, func(m relay.Mail) (out []relay.Outcome, together []int) {
 		out = all(len(m.Recipients), o)

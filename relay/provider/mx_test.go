@@ -238,6 +238,50 @@ func TestHostsThatDoNotAnswerAreNoFaultOfTheService(t *testing.T) {
 	}
 }
 
+func TestADomainThatDawdlesIsLeft(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		nets := map[string]*pipeNet{"a.example:25": newPipeNet(), "b.example:25": newPipeNet()}
+		dawdle(t, nets["a.example:25"])
+		good := serveSMTP(t, nets["b.example:25"], fake.SMTPOptions{})
+		p, err := NewMX(MXOptions{
+			Hello: "x", Resolver: zone{mx: map[string]string{"a.example": "10 a.example., 20 a.example."}, hosts: map[string]bool{"b.example": true}},
+			Dial: func(ctx context.Context, network, addr string) (net.Conn, error) {
+				return nets[addr].Dial(ctx, network, addr)
+			},
+		})
+		closing(t, p, err)
+		start, m := time.Now(), newMail(t, letter+strings.Repeat("And so on.\r\n", 1<<20/12), "ann@a.example", "bob@b.example")
+		out := p.Send(t.Context(), m)
+		want(t, out[0], relay.Temporary)
+		want(t, out[1], relay.Success)
+		if spent := time.Since(start); len(good.Log()) != 1 || spent > 11*time.Minute {
+			t.Errorf("it took %v", spent)
+		}
+	})
+}
+
+func TestDomainsThatDawdleDoNotKeepAMailForever(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newPipeNet()
+		dawdle(t, n)
+		z, to := zone{hosts: map[string]bool{}}, []string{}
+		for i := range 100 {
+			domain := fmt.Sprintf("d%d.example", i)
+			z.hosts[domain] = true
+			to = append(to, "ann@"+domain)
+		}
+		p, err := NewMX(MXOptions{Hello: "x", Resolver: z, Dial: n.Dial})
+		closing(t, p, err)
+		start := time.Now()
+		for _, o := range p.Send(t.Context(), newMail(t, letter+strings.Repeat("And so on.\r\n", 1<<20/12), to...)) {
+			want(t, o, relay.Temporary)
+		}
+		if spent := time.Since(start); spent > mxTime+22*time.Minute {
+			t.Errorf("it took %v", spent)
+		}
+	})
+}
+
 func TestCloseEndsDirectDelivery(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		i := newInternet(t, zone{hosts: map[string]bool{"a.example": true}}, map[string]fake.SMTPOptions{"a.example": {}})

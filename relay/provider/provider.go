@@ -41,6 +41,19 @@ func (t Timeouts) orDefault() Timeouts {
 	return t
 }
 
+// A transaction of SMTP takes no longer than this, and the time that its content takes at a
+// slow pace, and its recipients: who takes an octet now and then is left at last.
+const (
+	transactionTime = 10 * time.Minute
+	slowest         = 32 << 10 // octets a second
+	slowestRcpt     = 2 * time.Second
+)
+
+// longest is how long a mail may take in one transaction.
+func longest(m relay.Mail) time.Duration {
+	return transactionTime + time.Duration(m.Submission.Octets/slowest)*time.Second + time.Duration(len(m.Recipients))*slowestRcpt
+}
+
 // A Dial opens connections, as [net.Dialer.DialContext] does.
 type Dial func(ctx context.Context, network, addr string) (net.Conn, error)
 

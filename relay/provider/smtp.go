@@ -143,6 +143,8 @@ func (p *SMTP) send(ctx context.Context, m relay.Mail) (out []relay.Outcome, tog
 		return all(len(m.Recipients), transport(textContent)), nil
 	}
 	defer content.Close()
+	ctx, cancel := context.WithTimeout(ctx, longest(m))
+	defer cancel()
 
 	c := p.take()
 	for {

@@ -5,9 +5,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -182,6 +184,58 @@ func TestWhoDoesNotAnswerAnyMoreIsNotAskedWhomHeMeant(t *testing.T) {
 		}
 		r.accepted(t, 1)
 	})
+}
+
+// dawdle takes 64 KiB of each content every 59 s.
+func dawdle(t *testing.T, n *pipeNet) {
+	t.Helper()
+	var all sync.WaitGroup
+	all.Go(func() {
+		for {
+			c, err := n.Accept()
+			if err != nil {
+				return
+			}
+			all.Go(func() {
+				defer c.Close()
+				in := bufio.NewReader(c)
+				_, err := io.WriteString(c, "220 x\r\n")
+				for step := 0; err == nil && step < 4; step++ {
+					if _, err = in.ReadString('\n'); err == nil {
+						_, err = io.WriteString(c, []string{"250 x\r\n", "250 ok\r\n", "250 ok\r\n", "354 go\r\n"}[step])
+					}
+				}
+				for err == nil {
+					time.Sleep(59 * time.Second)
+					_, err = io.CopyN(io.Discard, in, 64<<10)
+				}
+			})
+		}
+	})
+	t.Cleanup(func() { _ = n.Close(); n.hangUp(); all.Wait() })
+}
+
+func TestWhoTakesAnOctetNowAndThenIsLeft(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newPipeNet()
+		p, err := NewSMTP(SMTPOptions{Addr: testAddr, Hello: "x", Security: NoTLS, Dial: n.Dial})
+		closing(t, p, err)
+		dawdle(t, n)
+		content := letter + strings.Repeat("And so on.\r\n", 1<<20/12)
+		start, m := time.Now(), newMail(t, content, "ann@example.net")
+		want(t, p.Send(t.Context(), m)[0], relay.Transport)
+		if spent := time.Since(start); spent != longest(m) || spent > 11*time.Minute {
+			t.Errorf("it took %v", spent)
+		}
+	})
+}
+
+func TestALargeMailHasMoreTime(t *testing.T) {
+	m := newMail(t, letter, "ann@example.net", "bob@example.net")
+	m.Submission.Octets = 64 << 20
+	if got := longest(m); got != 10*time.Minute+2048*time.Second+4*time.Second {
+		t.Errorf("%v", got)
+	}
 }
 
 // taken are the recipients of mails, in order.
