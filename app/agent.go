@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"restante/relay"
 	"restante/relay/agent"
 	"restante/relay/pool"
 	"restante/relay/provider"
@@ -76,10 +77,6 @@ func (c *AgentConfig) Run(ctx context.Context, log *slog.Logger) (err error) {
 		return err
 	}
 	o := agent.Options{
-		Document: pool.Document{
-			Name: c.Name, Kind: "smtp", Endpoint: cmp.Or(c.Endpoint, "smtp://"+c.Listen), Weight: c.Weight, Priority: c.Priority,
-			Senders: c.Senders, Tags: c.Tags, Limits: pool.Limits{PerSecond: c.Rate, PerDay: c.PerDay, Concurrency: c.Concurrency},
-		},
 		Servers: c.Register, Token: c.Token, SMTP: smtp.Options{Hostname: c.Hostname},
 		Networks: networks, Concurrency: c.Concurrency, Spool: c.Spool, Grace: c.Grace, Log: log,
 	}
@@ -100,6 +97,7 @@ func (c *AgentConfig) Run(ctx context.Context, log *slog.Logger) (err error) {
 		return fmt.Errorf("--provider: %w", err)
 	}
 	defer func() { err = errors.Join(err, o.Provider.Close()) }()
+	o.Document = c.document(o.Provider)
 	a, err := agent.New(o)
 	if err != nil {
 		return err
@@ -109,6 +107,16 @@ func (c *AgentConfig) Run(ctx context.Context, log *slog.Logger) (err error) {
 		return err
 	}
 	return a.Run(ctx, l)
+}
+
+// document is what it registers with.
+func (c *AgentConfig) document(p relay.Provider) pool.Document {
+	_, direct := p.(*provider.MX)
+	return pool.Document{
+		Name: c.Name, Kind: "smtp", Endpoint: cmp.Or(c.Endpoint, "smtp://"+c.Listen), Weight: c.Weight, Priority: c.Priority,
+		Senders: c.Senders, Tags: c.Tags, Limits: pool.Limits{PerSecond: c.Rate, PerDay: c.PerDay, Concurrency: c.Concurrency},
+		Destinations: direct,
+	}
 }
 
 // AdminURL is the URL of an admin listener: it has TLS unless only its own machine can

@@ -65,3 +65,19 @@ func TestAnAgentRunsWithWhatCanWork(t *testing.T) {
 		}
 	}
 }
+
+func TestAnAgentSaysThatItSpeaksToTheHostsOfDestinations(t *testing.T) {
+	t.Parallel()
+	for spec, want := range map[string]bool{"mx://": true, "smtp://127.0.0.1:2600?tls=none": false} {
+		p, err := provider.Open(spec, provider.Common{Hello: "mail.example.org"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d := (&AgentConfig{Name: "a", Listen: "127.0.0.1:2526"}).document(p); d.Destinations != want || d.Kind != "smtp" || d.Endpoint != "smtp://127.0.0.1:2526" {
+			t.Errorf("%s: %+v", spec, d)
+		}
+		if err := p.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}

@@ -22,16 +22,17 @@ const wrongTokens = 60
 
 // A NewService describes a service that registers.
 type NewService struct {
-	Name     string      `json:"name,omitempty" example:"mailgun-1" doc:"unique: 1 to 64 small letters, digits, and within them . - _; that of the path, if absent"`
-	Kind     string      `json:"kind" example:"smtp" doc:"what speaks to it"`
-	Endpoint string      `json:"endpoint" format:"uri" example:"smtp://127.0.0.1:2526"`
-	TLS      string      `json:"tls,omitempty" enum:"none,starttls,implicit" doc:"as the kind has it, if absent"`
-	Weight   float64     `json:"weight,omitempty" minimum:"0" maximum:"10000" doc:"of its share; 100, if absent"`
-	Priority int         `json:"priority,omitempty" minimum:"0" maximum:"63" doc:"the lowest first, for schedulers that heed it"`
-	Senders  []string    `json:"senders,omitempty" nullable:"false" maxItems:"1000" doc:"domains that it may carry; all, if absent"`
-	Tags     []string    `json:"tags,omitempty" nullable:"false" maxItems:"32" doc:"for people"`
-	Limits   pool.Limits `json:"limits,omitzero"`
-	Beat     *Heartbeat  `json:"beat,omitempty" doc:"PUT only: what it says about itself now"`
+	Name         string      `json:"name,omitempty" example:"mailgun-1" doc:"unique: 1 to 64 small letters, digits, and within them . - _; that of the path, if absent"`
+	Kind         string      `json:"kind" example:"smtp" doc:"what speaks to it"`
+	Endpoint     string      `json:"endpoint" format:"uri" example:"smtp://127.0.0.1:2526"`
+	TLS          string      `json:"tls,omitempty" enum:"none,starttls,implicit" doc:"as the kind has it, if absent"`
+	Weight       float64     `json:"weight,omitempty" minimum:"0" maximum:"10000" doc:"of its share; 100, if absent"`
+	Priority     int         `json:"priority,omitempty" minimum:"0" maximum:"63" doc:"the lowest first, for schedulers that heed it"`
+	Senders      []string    `json:"senders,omitempty" nullable:"false" maxItems:"1000" doc:"domains that it may carry; all, if absent"`
+	Tags         []string    `json:"tags,omitempty" nullable:"false" maxItems:"32" doc:"for people"`
+	Limits       pool.Limits `json:"limits,omitzero"`
+	Destinations bool        `json:"destinations,omitempty" doc:"it speaks to the hosts of each recipient's domain: what fails there says nothing about other mail"`
+	Beat         *Heartbeat  `json:"beat,omitempty" doc:"PUT only: what it says about itself now"`
 }
 
 func (s *NewService) document(name string) (pool.Document, error) {
@@ -43,7 +44,7 @@ func (s *NewService) document(name string) (pool.Document, error) {
 	}
 	return pool.Document{
 		Name: name, Kind: s.Kind, Endpoint: s.Endpoint, TLS: s.TLS, Weight: s.Weight, Priority: s.Priority,
-		Senders: s.Senders, Tags: s.Tags, Limits: s.Limits,
+		Senders: s.Senders, Tags: s.Tags, Limits: s.Limits, Destinations: s.Destinations,
 	}, nil
 }
 

@@ -26,6 +26,10 @@ type Document struct {
 	Senders     []string `json:"senders,omitempty"`         // domains that it may carry; none: all
 	Tags        []string `json:"tags,omitempty"`            // for people, such as its zone
 	Limits      Limits   `json:"limits,omitzero"`
+
+	// Destinations: it speaks to the hosts of each recipient's domain, so that what fails
+	// there says nothing about other mail. The kind mx does.
+	Destinations bool `json:"destinations,omitempty"`
 }
 
 // Limits are what a service may be given; zero is none. What its provider knows of the
@@ -69,6 +73,7 @@ func (d Document) checked() (Document, error) {
 	}
 	check(d.Weight > 0 && d.Weight <= maxWeight, "weight %v: want above 0 and at most %d", d.Weight, maxWeight)
 	check(d.Priority >= 0 && d.Priority <= maxPriority, "priority %d: want 0 to %d", d.Priority, maxPriority)
+	d.Destinations = d.Destinations || d.Kind == "mx"
 	senders, err := checkedSenders(d.Senders)
 	check(err == nil, "senders: %w", err)
 	d.Senders = senders

@@ -200,7 +200,7 @@ func (s *service) heed(v verdict, now time.Time, trial bool) {
 	case v.succeeded:
 		s.quota.success(now)
 		s.breaker.end(now, false, trial)
-	case v.failed && s.document.Kind != ofDestinations:
+	case v.failed && (v.away || !s.document.Destinations):
 		s.breaker.end(now, true, trial)
 	case trial:
 		s.breaker.trial = false // nothing was learnt

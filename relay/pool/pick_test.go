@@ -400,10 +400,32 @@ func (b broken) Read([]byte) (int, error) { return 0, b.err }
 
 func TestFailuresOfDestinationsSayNothingAboutOthers(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		s := newSite(t, func(o *pool.Options) { o.Static = []pool.Document{{Name: "direct", Kind: "mx"}} })
+		s := newSite(t, func(o *pool.Options) { o.Static = []pool.Document{{Name: "direct", Kind: "mx"}} }, beside)
 		s.warm()
-		s.results("direct", 50, relay.Transport)
+		s.results("direct", 50, relay.Temporary)
+		s.results("direct", 50, relay.Ambiguous)
 		s.is("direct", pool.Up)
+	})
+}
+
+func TestAnAgentMaySpeakToDestinationsToo(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := newSite(t, static("beside"))
+		d := agent("direct")
+		d.Senders, d.Destinations = []string{"example.com"}, true
+		a := s.register(d)
+		a.forSeconds(3)
+		results := func(n int, r relay.Result) {
+			s.fake("direct").set(func(f *fake) { f.result = relay.Outcome{Result: r} })
+			for range n {
+				s.pick(func(w *relay.Want) { w.Domain, w.Tried = "example.com", []string{"beside"} }).Send(t.Context(), mail(1))
+			}
+		}
+		results(50, relay.Temporary)
+		results(50, relay.Ambiguous)
+		s.is("direct", pool.Up)
+		results(5, relay.Transport) // the agent itself is away
+		s.is("direct", pool.Down)
 	})
 }
 

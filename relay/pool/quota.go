@@ -115,6 +115,7 @@ func minTime(a, b time.Time) time.Time {
 // A verdict is what the outcomes of one mail say about the service.
 type verdict struct {
 	failed, succeeded bool
+	away              bool // it failed for the service itself was not reached
 	throttled         bool
 	until             time.Time
 	account           string // what is wrong with the account
@@ -142,6 +143,7 @@ func verdictOf(outcomes []relay.Outcome) (v verdict) {
 			}
 		case relay.Temporary, relay.Transport, relay.Ambiguous:
 			v.failed = true
+			v.away = v.away || o.Result == relay.Transport
 		}
 	}
 	v.failed = v.failed && !v.succeeded

@@ -72,10 +72,6 @@ const (
 	openEvery = 15 * time.Second
 )
 
-// ofDestinations is the kind of services where a failure says something about one
-// destination and nothing about the others.
-const ofDestinations = "mx"
-
 func newService(p *Pool, name string, static bool) *service {
 	s := &service{
 		pool: p, name: name, static: static,
