@@ -286,8 +286,9 @@ const (
 	Temporary
 	// Throttled: too much. The service rests until a time, others are asked.
 	Throttled
-	// AccountFault: our account there is broken, for every mail. The service leaves the
-	// pool until the operator has looked, and no mail fails for it.
+	// AccountFault: our account there is broken, for every mail, or may not send for this
+	// sender. The service leaves the pool until the operator has looked, unless OfSender,
+	// and no mail fails for it.
 	AccountFault
 	// Transport: nobody answered before the content was complete; nothing was sent.
 	Transport
@@ -311,6 +312,9 @@ type Outcome struct {
 	// Unasked: the next hop is known not to take such a content, and was not asked. It
 	// decides nothing beyond the attempt, and is not kept.
 	Unasked bool `json:"-"`
+	// OfSender, of AccountFault: it may be about who sent this mail, and not about others.
+	// The service stays in the pool. It is not kept either.
+	OfSender bool `json:"-"`
 }
 
 // A Pool chooses a service for each mail. It is safe for concurrent use.

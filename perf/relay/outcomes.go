@@ -94,7 +94,7 @@ func (o *outcomes) accountFault(ctx context.Context, s *stage, v *verdict) error
 	if err != nil {
 		return err
 	}
-	l, w, err := o.some(ctx, s, setting{Mode: "unverified", At: "MAIL"}, 10*time.Second)
+	l, w, err := o.some(ctx, s, setting{Mode: "authfail", At: "MAIL"}, 10*time.Second)
 	if err != nil {
 		return err
 	}

@@ -87,7 +87,9 @@ func TestAServerFindsTheResultThatTheProviderHad(t *testing.T) {
 		{relay.Outcome{Result: relay.Throttled, Code: 429, Text: strings.Repeat("slow down ", 100), Until: later}, relay.Outcome{Until: later}},
 		{relay.Outcome{Result: relay.Throttled, Enhanced: "4.7.0"}, relay.Outcome{Until: time.Now().Add(time.Minute)}},
 		{relay.Outcome{Result: relay.AccountFault, Code: 401, Text: "Forbidden"}, relay.Outcome{Text: "(401) Forbidden"}},
-		{relay.Outcome{Result: relay.AccountFault, Code: 550, Enhanced: "5.7.1", Text: "not verified"}, relay.Outcome{Enhanced: "5.7.1"}},
+		{relay.Outcome{Result: relay.AccountFault, Code: 550, Enhanced: "5.7.1", Text: "suspended"}, relay.Outcome{Text: "(550 5.7.1) suspended"}},
+		{relay.Outcome{Result: relay.AccountFault, Code: 550, Enhanced: "5.7.1", Text: "not verified", OfSender: true}, relay.Outcome{Enhanced: "5.7.1", OfSender: true}},
+		{relay.Outcome{Result: relay.AccountFault, Code: 400, Text: "not verified", OfSender: true}, relay.Outcome{Text: "(400) not verified", OfSender: true}},
 		{relay.Outcome{Result: relay.Ambiguous, Text: "no answer"}, relay.Outcome{}},
 	} {
 		p.set(func(s *stub) { s.outcome = c.said })
@@ -98,7 +100,7 @@ func TestAServerFindsTheResultThatTheProviderHad(t *testing.T) {
 			c.want.Enhanced != "" && got.Enhanced != c.want.Enhanced,
 			c.want.Text != "" && got.Text != c.want.Text,
 			got.RemoteID != c.want.RemoteID,
-			got.Unasked != c.want.Unasked,
+			got.Unasked != c.want.Unasked, got.OfSender != c.want.OfSender,
 			!c.want.Until.IsZero() && (until < -time.Second || until > 2*time.Second):
 			t.Errorf("%+v: the server finds %+v", c.said, got)
 		}

@@ -44,7 +44,10 @@ func replyFor(o relay.Outcome) smtp.Reply {
 		}
 		return translated(451, "4.4.5", "4.4.5", "", o)
 	case relay.AccountFault:
-		return translated(535, "5.7.8", "5.7.*", "", o)
+		if o.OfSender {
+			return translated(535, "5.7.1", "5.7.1", "", o)
+		}
+		return translated(535, "5.7.8", "5.7.*", "5.7.1", o)
 	case relay.Ambiguous:
 		return smtp.Reply{}
 	case relay.Transport:

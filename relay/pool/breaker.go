@@ -3,6 +3,8 @@ package pool
 import (
 	"fmt"
 	"time"
+
+	"restante/mailbox"
 )
 
 // A breaker keeps mail away from a service that fails. It opens after failures in a row,
@@ -108,4 +110,25 @@ func (b *breaker) judge(now time.Time) (State, string) {
 		return Suspect, "mail failed"
 	}
 	return Up, ""
+}
+
+// strangers are whose mail a service refuses for its sender. Who sends under a name that
+// is not his is refused again and again, which says nothing about the mail of others: it
+// takes several accounts, and no mail taken between, to break the service.
+type strangers struct {
+	row  int // refusals in a row
+	of   map[mailbox.Address]struct{}
+	text string // of the last
+}
+
+// meet takes note of a refusal, and reports whether there are enough accounts.
+func (s *strangers) meet(account mailbox.Address, text string) bool {
+	s.row, s.text = s.row+1, text
+	if s.of == nil {
+		s.of = make(map[mailbox.Address]struct{})
+	}
+	if len(s.of) < breakRow {
+		s.of[account] = struct{}{}
+	}
+	return len(s.of) == breakRow
 }

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"restante/mailbox"
 	"restante/relay"
 	"restante/relay/schedule"
 )
@@ -189,15 +190,22 @@ func (k *picked) Send(ctx context.Context, m relay.Mail) []relay.Outcome {
 			s.took.add(took)
 		}
 		s.target.End(took)
-		s.heed(v, now, k.trial)
+		s.heed(v, m.Submission.Account, now, k.trial)
 	})
 	return outcomes
 }
 
-// heed draws the consequences of what came of a mail.
-func (s *service) heed(v verdict, now time.Time, trial bool) {
+// heed draws the consequences of what came of a mail of an account of ours.
+func (s *service) heed(v verdict, account mailbox.Address, now time.Time, trial bool) {
+	if v.stranger != "" {
+		if s.strangers.meet(account, v.stranger) && s.breaker.phase(now) == closed {
+			s.breaker.open(now)
+		}
+		v.failed = v.failed || trial
+	}
 	switch {
 	case v.succeeded:
+		s.strangers = strangers{}
 		s.quota.success(now)
 		s.breaker.end(now, false, trial)
 	case v.failed && (v.away || !s.document.Destinations):

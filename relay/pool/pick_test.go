@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"io"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"restante/mailbox"
 	"restante/relay"
 	"restante/relay/pool"
 )
@@ -551,6 +553,86 @@ func TestABrokenAccountIsLeftAloneUntilItIsReset(t *testing.T) {
 		s.fake("b").set(func(f *fake) { f.probe = relay.Outcome{Result: relay.AccountFault, Text: "no such user"} })
 		time.Sleep(20 * time.Second)
 		s.is("b", pool.Misconfigured)
+	})
+}
+
+// strange sends a mail of an account, whose sender is refused.
+func (s *site) strange(account string) {
+	s.Helper()
+	s.fake("a").set(func(f *fake) {
+		f.result = relay.Outcome{Result: relay.AccountFault, Text: "not verified", OfSender: true}
+	})
+	m := mail(1)
+	m.Submission.Account = mailbox.Address{Local: account, Domain: "example.org"}
+	s.pick().Send(s.Context(), m)
+}
+
+func TestOneUserWhoseSenderIsRefusedTakesNothingFromOthers(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := newSite(t, static("a"), beside)
+		s.warm()
+		s.strange("fred")
+		s.strange("fred")
+		s.is("a", pool.Up)
+		for range 100 {
+			s.strange("fred")
+		}
+		s.is("a", pool.Suspect) // it may be that it refuses everybody
+		if st := s.status("a"); st.Reason != "works; refuses senders: account fault: not verified" || st.Weight != 100 {
+			t.Errorf("%s, weight %v", st.Reason, st.Weight)
+		}
+		before := s.fake("a").probed()
+		time.Sleep(time.Minute)
+		if n := s.fake("a").probed() - before; n > 5 {
+			t.Errorf("probed %d times in a minute", n)
+		}
+		s.results("a", 1, relay.Success)
+		s.is("a", pool.Up)
+		for range 50 {
+			s.strange("fred")
+			s.results("a", 1, relay.Success)
+			for _, account := range []string{"fred", "barney", "wilma", "betty"} {
+				s.strange(account)
+			}
+			s.results("a", 1, relay.Success)
+		}
+		s.is("a", pool.Up)
+	})
+}
+
+func TestAServiceThatRefusesTheSendersOfFiveUsersIsDownUntilItTakesOne(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := newSite(t, static("a"), beside)
+		s.warm()
+		for _, account := range []string{"fred", "barney", "wilma", "betty", "pebbles"} {
+			s.strange("fred")
+			s.strange(account)
+		}
+		s.is("a", pool.Down)
+		if st := s.status("a"); !strings.HasSuffix(st.Reason, "; refuses senders: account fault: not verified") {
+			t.Error(st.Reason)
+		}
+		time.Sleep(6 * time.Second)
+		s.is("a", pool.Trial)
+		s.strange("fred")
+		s.is("a", pool.Down)
+		time.Sleep(11 * time.Second)
+		s.results("a", 1, relay.Success)
+		s.is("a", pool.Up)
+	})
+}
+
+func TestAFaultBesideASuccessIsNotThatOfTheAccount(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := newSite(t, static("a"))
+		s.warm()
+		s.fake("a").set(func(f *fake) {
+			f.send = func(context.Context, relay.Mail) []relay.Outcome {
+				return []relay.Outcome{{Result: relay.AccountFault, Text: "relaying denied"}, {Result: relay.Success}}
+			}
+		})
+		s.pick().Send(t.Context(), mail(2))
+		s.is("a", pool.Up)
 	})
 }
 

@@ -70,6 +70,9 @@ func (s *service) dueProbe(now time.Time) bool {
 	case Suspect, Trial, Probing, Down:
 		every = probeAgain
 	}
+	if s.state == Suspect && s.strangers.row >= suspectRow && s.probes.bad == 0 {
+		every = probeEvery // they would not show it
+	}
 	if alarm {
 		every = probeAgain
 	}

@@ -119,6 +119,7 @@ type verdict struct {
 	throttled         bool
 	until             time.Time
 	account           string // what is wrong with the account
+	stranger          string // why the sender was refused
 }
 
 // verdictOf: that a recipient or a content is refused is an answer of a service that
@@ -137,15 +138,22 @@ func verdictOf(outcomes []relay.Outcome) (v verdict) {
 				v.until = o.Until
 			}
 		case relay.AccountFault:
-			v.account = "account fault"
+			why := "account fault"
 			if o.Text != "" {
-				v.account += ": " + o.Text
+				why += ": " + o.Text
+			}
+			if o.OfSender {
+				v.stranger = why
+			} else {
+				v.account = why
 			}
 		case relay.Temporary, relay.Transport, relay.Ambiguous:
 			v.failed = true
 			v.away = v.away || o.Result == relay.Transport
 		}
 	}
-	v.failed = v.failed && !v.succeeded
+	if v.succeeded {
+		v.failed, v.account, v.stranger = false, "", ""
+	}
 	return v
 }

@@ -1,6 +1,7 @@
 package pool
 
 import (
+	"cmp"
 	"io"
 	"slices"
 	"time"
@@ -36,6 +37,7 @@ type service struct {
 	probes        probes
 	breaker       breaker
 	quota         quota
+	strangers     strangers
 	misconfigured string
 
 	state    State
@@ -158,7 +160,11 @@ func (s *service) judge(now time.Time) (State, string) {
 	} else {
 		worse(s.lease.judge(now, s.pool.polled, s.pool.options.TTL))
 	}
-	worse(s.breaker.judge(now))
+	broken, why := s.breaker.judge(now)
+	if s.strangers.row >= suspectRow {
+		broken, why = max(broken, Suspect), cmp.Or(why, "works")+"; refuses senders: "+s.strangers.text
+	}
+	worse(broken, why)
 	worse(s.quota.judge(s.share(), now))
 	return state, reason
 }

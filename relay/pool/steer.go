@@ -103,7 +103,7 @@ func (p *Pool) Reset(ctx context.Context, name string) (Status, error) {
 }
 
 func (s *service) reset() {
-	s.misconfigured = ""
+	s.misconfigured, s.strangers = "", strangers{}
 	s.breaker.reset()
 	s.quota.reset()
 	s.probes.asked = true

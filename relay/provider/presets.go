@@ -156,33 +156,33 @@ var (
 	}
 	sendGridSMTP = []rule{
 		{text: "maximum credits exceeded", result: relay.Throttled, pause: time.Hour},
-		{text: "verified sender identity", result: relay.AccountFault},
+		{text: "verified sender identity", result: relay.AccountFault, ofSender: true},
 		{text: "recipients received this hour", result: relay.Throttled, pause: 10 * time.Minute},
 	}
 	sesSMTP = []rule{
 		{text: "maximum sending rate exceeded", result: relay.Throttled, pause: time.Second},
 		{text: "daily message quota exceeded", result: relay.Throttled, pause: time.Hour},
 		{text: "too many concurrent", result: relay.Throttled, pause: time.Second},
-		{text: "not verified", result: relay.AccountFault},
-		{text: "access denied", result: relay.AccountFault},
+		{text: "not verified", result: relay.AccountFault, ofSender: true},
+		{text: "access denied", result: relay.AccountFault, ofSender: true},
 		{text: "sending paused", result: relay.AccountFault},
 		{text: "sending suspended", result: relay.AccountFault},
 	}
 	postmarkSMTP = []rule{
-		{text: "sender signature", result: relay.AccountFault},
+		{text: "sender signature", result: relay.AccountFault, ofSender: true},
 		{text: "inactive", result: relay.BadRecipient},
 		{text: "not allowed to send", result: relay.AccountFault},
 		{text: "pending approval", result: relay.AccountFault},
 	}
 	resendSMTP = []rule{
-		{text: "quota", result: relay.Throttled, pause: time.Hour},
+		{text: "sending quota", result: relay.Throttled, pause: time.Hour},
 		{text: "too many requests", result: relay.Throttled, pause: time.Second},
-		{text: "not verified", result: relay.AccountFault},
+		{text: "not verified", result: relay.AccountFault, ofSender: true},
 		{text: "api key", result: relay.AccountFault},
 	}
 	sparkPostSMTP = []rule{
 		{text: "sending limit", result: relay.Throttled, pause: 10 * time.Minute},
-		{text: "unconfigured sending domain", result: relay.AccountFault},
-		{text: "invalid domain", result: relay.AccountFault},
+		{text: "unconfigured sending domain", result: relay.AccountFault, ofSender: true},
+		{text: "invalid domain", result: relay.AccountFault, ofSender: true},
 	}
 )

@@ -3,6 +3,8 @@ package provider
 import (
 	"net/http"
 	"path"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -37,20 +39,21 @@ type rule struct {
 	at     step
 	code   int    // 4 is all from 400 to 499
 	detail string // of the enhanced code or the detail, as [path.Match] has it
-	text   string // in the text, in lower case
+	text   string // in the text, in lower case; or another, after |
 	result relay.Result
 	pause  time.Duration // of Throttled, where the reply does not say how long
 
-	unasked bool // as in relay.Outcome
+	unasked, ofSender bool // as in relay.Outcome
 }
 
-func (r rule) match(at step, said reply) bool {
+// match is given the text as rules have it, too.
+func (r rule) match(at step, said reply, text string) bool {
 	switch {
 	case r.at != 0 && r.at&at == 0:
 		return false
 	case r.code != 0 && r.code != said.code && r.code != said.code/100:
 		return false
-	case r.text != "" && !strings.Contains(strings.ToLower(said.text), r.text):
+	case !slices.ContainsFunc(strings.Split(r.text, "|"), func(s string) bool { return strings.Contains(text, s) }):
 		return false
 	case r.detail == "":
 		return true
@@ -63,14 +66,18 @@ func (r rule) match(at step, said reply) bool {
 	return false
 }
 
+// echoed is what others may have chosen: addresses, and what else is quoted.
+var echoed = regexp.MustCompile(`<[^<>]*>|"[^"]*"`)
+
 // outcome finds the first rule that matches. What no rule knows is temporary: mail must
 // not fail for words that nobody understood.
 func (said reply) outcome(at step, header http.Header, tables ...[]rule) relay.Outcome {
 	o := relay.Outcome{Result: relay.Temporary, Code: said.code, Enhanced: said.enhanced, Text: oneLine(said.text)}
+	text := strings.ToLower(echoed.ReplaceAllString(said.text, "<>"))
 	for _, table := range tables {
 		for _, r := range table {
-			if r.match(at, said) {
-				o.Unasked = r.unasked
+			if r.match(at, said, text) {
+				o.Unasked, o.OfSender = r.unasked, r.ofSender
 				if o.Result = r.result; o.Result == relay.Throttled {
 					o.Until = until(header, said.text, r.pause)
 				}
@@ -115,11 +122,15 @@ func until(header http.Header, text string, pause time.Duration) time.Time {
 	return at
 }
 
+// relayDenied is how servers say that they do not take mail of ours for elsewhere.
+const relayDenied = "relay access denied|relay denied|relay not|relaying|to relay|not relay|allowed rcpthosts"
+
 // smtpRules are what replies of a smarthost mean that no maker's table knows (RFC 5321,
 // section 4.2; RFC 3463). A smarthost that refuses the sender refuses us: an account
 // that is closed or not allowed to use a domain must not make mail fail.
 var smtpRules = []rule{
-	{code: 530, result: relay.AccountFault}, // authentication required
+	{at: atDot, code: 535, detail: "5.7.1", result: relay.AccountFault, ofSender: true}, // of agents
+	{code: 530, result: relay.AccountFault},                                             // authentication required
 	{code: 534, result: relay.AccountFault},
 	{code: 535, result: relay.AccountFault},
 	{code: 538, result: relay.AccountFault},
@@ -127,6 +138,7 @@ var smtpRules = []rule{
 	{code: 4, detail: "4.4.5", result: relay.Throttled, pause: time.Minute}, // congestion; agents say until when
 	{code: 4, result: relay.Temporary},
 
+	{at: atMail | atRcpt, code: 553, detail: "5.7.1", result: relay.AccountFault, ofSender: true}, // as Postfix says it
 	{at: atMail, code: 552, result: relay.BadMessage},
 	{at: atMail, code: 5, detail: "5.3.4", result: relay.BadMessage},
 	{at: atMail, code: 5, detail: "5.6.*", result: relay.BadMessage},
@@ -134,9 +146,11 @@ var smtpRules = []rule{
 	{at: atMail, code: 501, result: relay.BadMessage},
 	{at: atMail, code: 553, result: relay.BadMessage},
 	{at: atMail, code: 555, result: relay.BadMessage},
-	{at: atMail, code: 5, result: relay.AccountFault},
+	{at: atMail, code: 5, result: relay.AccountFault, ofSender: true},
 
-	{at: atRcpt, code: 5, text: "relay", result: relay.AccountFault},
+	{at: atRcpt, code: 5, detail: "5.1.[78]", result: relay.BadMessage}, // it waited with that
+	{at: atRcpt, code: 5, detail: "5.1.*", result: relay.BadRecipient},
+	{at: atRcpt, code: 5, text: relayDenied, result: relay.AccountFault, ofSender: true},
 	{at: atRcpt, code: 503, result: relay.Temporary},
 	{at: atRcpt, code: 555, result: relay.BadMessage},
 	{at: atRcpt, code: 552, detail: "5.2.*", result: relay.BadRecipient},
@@ -154,6 +168,7 @@ var mxRules = []rule{
 	{at: atGreeting | atHello, result: relay.Temporary}, // another host is asked
 	{code: 4, result: relay.Temporary},
 	{at: atMail, code: 5, result: relay.BadMessage},
+	{at: atRcpt, code: 5, detail: "5.1.[78]", result: relay.BadMessage},
 	{at: atRcpt, code: 552, detail: "5.2.*", result: relay.BadRecipient},
 	{at: atRcpt, code: 552, result: relay.Temporary},
 	{at: atRcpt, code: 5, result: relay.BadRecipient},

@@ -128,6 +128,70 @@ func TestWhatMakersSayByHTTPIsUnderstood(t *testing.T) {
 	}
 }
 
+// Anybody may have an address that looks like what a server says of us.
+func TestWhatAUserWritesBreaksNoAccount(t *testing.T) {
+	for _, c := range []struct {
+		preset   string
+		at       step
+		line     string
+		want     relay.Result
+		ofSender bool
+	}{
+		{"", atRcpt, "550 5.1.1 <x@relay.nosuch.example>: Recipient address rejected: User unknown in relay recipient table", relay.BadRecipient, false},
+		{"", atRcpt, "550 5.7.1 <x@relay.nosuch.example>: Recipient address rejected: no", relay.BadRecipient, false},
+		{"", atRcpt, "550 relay.example.net: no such user", relay.BadRecipient, false},
+		{"", atRcpt, `550 5.7.1 <"relaying denied"@example.net>: no`, relay.BadRecipient, false},
+		{"", atRcpt, `550 5.7.1 no "relaying denied"@example.net`, relay.BadRecipient, false},
+		{"", atRcpt, "553 5.1.8 <fred@nosuch.example>: Sender address rejected: Domain not found", relay.BadMessage, false},
+		{"", atRcpt, "553 5.7.1 <fred@example.org>: Sender address rejected: not owned by user ann", relay.AccountFault, true},
+		{"", atRcpt, "554 5.7.1 <ann@example.net>: Relay access denied", relay.AccountFault, true},
+		{"", atRcpt, "550 5.7.1 <ann@example.net>... Relaying denied", relay.AccountFault, true},
+		{"", atRcpt, "550 relay not permitted", relay.AccountFault, true},
+		{"", atRcpt, "550 5.7.1 Unable to relay", relay.AccountFault, true},
+		{"", atRcpt, "553 sorry, that domain isn't in my list of allowed rcpthosts (#5.7.1)", relay.AccountFault, true},
+		{"", atMail, "550 5.7.1 you may not", relay.AccountFault, true},
+		{"", atMail, "535 5.7.1 who are you", relay.AccountFault, false},
+		{"ses-smtp", atRcpt, `550 5.1.1 <"not verified"@example.net> no such user`, relay.BadRecipient, false},
+		{"ses-smtp", atRcpt, `450 4.2.1 <"daily message quota exceeded"@example.net> later`, relay.Temporary, false},
+		{"resend-smtp", atRcpt, "550 5.1.1 x@quota.example", relay.BadRecipient, false},
+		{"ses-smtp", atDot, "554 Message rejected: Email address is not verified. The following identities failed the check", relay.AccountFault, true},
+		{"ses-smtp", atDot, "554 Sending suspended", relay.AccountFault, false},
+		{"sendgrid-smtp", atDot, "550 The from address does not match a verified Sender Identity.", relay.AccountFault, true},
+		{"postmark-smtp", atDot, "550 5.7.1 The 'From' address is not a Sender Signature on your account.", relay.AccountFault, true},
+		{"resend-smtp", atDot, "550 The example.org domain is not verified.", relay.AccountFault, true},
+		{"sparkpost-smtp", atDot, "550 5.7.1 Unconfigured Sending Domain <example.org>", relay.AccountFault, true},
+		{"mailgun-smtp", atDot, "550 5.7.1 Domain example.org is not allowed to send: The domain is unverified", relay.AccountFault, false},
+		{"resend-smtp", atAuth, "535 API key is invalid", relay.AccountFault, false},
+	} {
+		code, err := strconv.Atoi(c.line[:3])
+		if err != nil {
+			t.Fatal(err)
+		}
+		enhanced, text := cutEnhanced(c.line[4:], code)
+		o := reply{code: code, enhanced: enhanced, text: text}.outcome(c.at, nil, presets[c.preset].rules, smtpRules)
+		if o.Result != c.want || o.OfSender != c.ofSender {
+			t.Errorf("%s: %v, of the sender %v", c.line, o.Result, o.OfSender)
+		}
+	}
+	for _, c := range []struct {
+		rules    []rule
+		said     reply
+		ofSender bool
+	}{
+		{sesHTTP, reply{code: 400, detail: "MessageRejected", text: "Email address is not verified."}, true},
+		{sesHTTP, reply{code: 403, detail: "AccessDeniedException", text: "not authorized to perform ses:SendEmail on resource identity/example.com"}, true},
+		{sesHTTP, reply{code: 403, detail: "InvalidSignatureException"}, false},
+		{sesHTTP, reply{code: 400, detail: "SendingPausedException"}, false},
+		{sendGridHTTP, reply{code: 403, detail: "from", text: "The from address does not match a verified Sender Identity."}, true},
+		{sendGridHTTP, reply{code: 401, text: "revoked"}, false},
+		{mailgunHTTP, reply{code: 401, text: "Forbidden"}, false},
+	} {
+		if o := c.said.outcome(atRequest, nil, c.rules); o.Result != relay.AccountFault || o.OfSender != c.ofSender {
+			t.Errorf("%+v: %v, of the sender %v", c.said, o.Result, o.OfSender)
+		}
+	}
+}
+
 func TestAPauseIsAsLongAsTheNextHopSaysWithinReason(t *testing.T) {
 	for _, c := range []struct {
 		name, value, text string

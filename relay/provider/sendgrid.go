@@ -54,7 +54,7 @@ var sendGridHTTP = []rule{
 	{code: 400, detail: "personalizations.*.to*.email", result: relay.BadRecipient},
 	{code: 400, detail: "personalizations.*.bcc*.email", result: relay.BadRecipient},
 	{code: 400, detail: "personalizations.*.cc*.email", result: relay.BadRecipient},
-	{code: 400, text: "verified sender identity", result: relay.AccountFault},
+	{text: "verified sender identity", result: relay.AccountFault, ofSender: true},
 	{code: 400, result: relay.BadMessage},
 	{code: 401, result: relay.AccountFault},
 	{code: 403, result: relay.AccountFault},

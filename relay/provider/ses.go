@@ -57,8 +57,9 @@ var sesHTTP = []rule{
 	{text: "maximum sending rate exceeded", result: relay.Throttled, pause: time.Second},
 	{detail: "Throttling*", result: relay.Throttled, pause: time.Second},
 	{code: 429, result: relay.Throttled, pause: time.Second},
-	{text: "not verified", result: relay.AccountFault},
-	{detail: "MailFromDomainNotVerifiedException", result: relay.AccountFault},
+	{text: "not verified", result: relay.AccountFault, ofSender: true},
+	{detail: "MailFromDomainNotVerifiedException", result: relay.AccountFault, ofSender: true},
+	{detail: "AccessDeniedException", result: relay.AccountFault, ofSender: true}, // to the identity perhaps
 	{detail: "AccountSuspendedException", result: relay.AccountFault},
 	{detail: "SendingPausedException", result: relay.AccountFault},
 	{code: 401, result: relay.AccountFault},
