@@ -125,9 +125,16 @@ func (c *contents) put(ctx context.Context, content mailbox.Content, r io.Reader
 	if err := c.checkClock(); err != nil {
 		return 0, err
 	}
-	p := &put{contents: c, content: content, table: tableFor(content)}
+	now := c.options.Now()
+	p := &put{contents: c, content: content, table: tableFor(content), at: insertedAt(content.ID)}
 	if p.table == temporaryContents {
-		p.ttl = ttl(content.Expires.Sub(c.options.Now()) + temporaryGrace)
+		p.ttl = ttl(content.Expires.Sub(now) + temporaryGrace)
+	}
+	if content.Repeatable {
+		p.at = max(p.at, writeTime(now.UnixMicro())) // after what a failed Put or a release left
+		if err := p.forgetReleases(ctx); err != nil {
+			return 0, err
+		}
 	}
 	octets, err := p.copy(ctx, r)
 	if err != nil {
@@ -154,6 +161,7 @@ type put struct {
 	contents  *contents
 	content   mailbox.Content
 	table     *contentTable
+	at        writeTime
 	ttl       int  // in seconds; 0: for ever
 	begun     bool // a part may have been written
 	committed bool // the commit record may have been
@@ -214,14 +222,25 @@ func (p *put) cut(ctx context.Context, group *errgroup.Group, r io.Reader) (n in
 }
 
 func (p *put) write(ctx context.Context, st *statement, args ...any) error {
-	return p.contents.write(ctx, st, p.contents.options.Acknowledge, insertedAt(p.content.ID), args...)
+	return p.contents.write(ctx, st, p.contents.options.Acknowledge, p.at, args...)
+}
+
+// forgetReleases takes back, before a repeat, who has released the content: they may list
+// it again. As it is deleted at a time later than that of any release, before and after,
+// the content goes with the sweep.
+func (p *put) forgetReleases(ctx context.Context) error {
+	if len(p.content.Maildrops) == 1 { // it takes no note
+		return nil
+	}
+	return p.write(ctx, deleteDone, p.content.ID)
 }
 
 // undo removes what was not completed, also after the end of the context. What it
 // fails to remove is swept: nobody was promised it, and mostly nobody can open it.
-// A temporary content without a commit record goes by itself.
+// A temporary content without a commit record goes by itself. One that is put again is
+// left: it may be listed already.
 func (p *put) undo(ctx context.Context) {
-	if !p.begun || p.table == temporaryContents && !p.committed {
+	if !p.begun || p.content.Repeatable || p.table == temporaryContents && !p.committed {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTimeout)
@@ -232,7 +251,7 @@ func (p *put) undo(ctx context.Context) {
 }
 
 // remove deletes a content, whoever needs it. Its id is spent: what is put under it
-// later stays deleted.
+// later stays deleted, unless that is Repeatable.
 func (s *session) remove(ctx context.Context, table *contentTable, id mailbox.MessageID) error {
 	return s.write(ctx, &table.deleteAll, LocalQuorum, deletedAt(s.options.Now(), id), id)
 }

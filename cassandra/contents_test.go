@@ -8,6 +8,7 @@ import (
 	"io"
 	"maps"
 	runtimemetrics "runtime/metrics"
+	"strings"
 	"sync"
 	"testing"
 	"testing/iotest"
@@ -299,6 +300,45 @@ func TestOfAContentThatWasNotCompletedNothingStays(t *testing.T) {
 	}
 	if found, err := s.session.read(t.Context(), parts, LocalQuorum, c.ID).one(nil); found || err != nil {
 		t.Errorf("after the end of the context, a part is there: %t, %v", found, err)
+	}
+}
+
+// Of a notice for two, one removes it before it is delivered again, in other words. What the
+// other then removes is still listed for the first.
+func TestWhatIsDeliveredAgainCanBeReadByEveryoneWhoListsIt(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	d := mailboxtest.Stores{Contents: s.Contents(), Maildrops: s.Maildrops()}.Deliveries()
+	fred, ann := mailbox.Recipient{Maildrop: aDrop()}, mailbox.Recipient{Maildrop: aDrop()}
+	id := ids.Next()
+	deliver := func(content string) {
+		if _, err := d.DeliverAs(t.Context(), id, mailbox.Envelope{Recipients: []mailbox.Recipient{fred, ann}}, strings.NewReader(content)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	listed := func(who mailbox.Recipient) []mailbox.Message {
+		list, err := s.Maildrops().List(t.Context(), who.Maildrop)
+		if err != nil || len(list) != 1 {
+			t.Fatalf("lists %v, %v", list, err)
+		}
+		return list
+	}
+	deliver("dear Fred")
+	if err := d.Expunge(t.Context(), fred.Maildrop, listed(fred)...); err != nil {
+		t.Fatal(err)
+	}
+	results := func() float64 {
+		did := metric(t, s, "releases_total")
+		return did[contentKept] + did[contentRemoved]
+	}
+	settles(t, "it is not released", func() bool { return results() == 1 })
+	deliver("dear Fred and dear Ann")
+	if err := d.Expunge(t.Context(), ann.Maildrop, listed(ann)...); err != nil {
+		t.Fatal(err)
+	}
+	settles(t, "it is not released by the other", func() bool { return results() == 2 })
+	if got, err := contentOf(t.Context(), s, listed(fred)[0]); err != nil || string(got) != "dear Fred and dear Ann" {
+		t.Errorf("read %q, %v", got, err)
 	}
 }
 

@@ -44,12 +44,12 @@ func (c *contents) put(ctx context.Context, content mailbox.Content, r io.Reader
 	}
 	defer c.puts.unlock(content.ID)
 	if !c.store.newcomers.arrive(content.ID) {
-		_, known, err := c.record(ctx, content.ID)
+		was, known, err := c.record(ctx, content.ID)
 		if err != nil {
 			return 0, err
 		}
 		if known {
-			return discard(ctx, r) // content never changes
+			return was.octets, discard(ctx, r) // content never changes
 		}
 	}
 	w := &writer{contents: c, content: content, record: record{
@@ -64,21 +64,19 @@ func (c *contents) put(ctx context.Context, content mailbox.Content, r io.Reader
 }
 
 // discard reads r to its end.
-func discard(ctx context.Context, r io.Reader) (octets int64, err error) {
+func discard(ctx context.Context, r io.Reader) (err error) {
 	buf := takeBuffer(partSize)
 	defer buf.free()
 	for err == nil {
 		if ctx.Err() != nil {
-			return octets, fmt.Errorf("%w: %w", mailbox.ErrUnavailable, ctx.Err())
+			return fmt.Errorf("%w: %w", mailbox.ErrUnavailable, ctx.Err())
 		}
-		var n int
-		n, err = r.Read(buf.octets)
-		octets += int64(n)
+		_, err = r.Read(buf.octets)
 	}
 	if err == io.EOF {
 		err = nil
 	}
-	return octets, err
+	return err
 }
 
 // record reads a commit record.

@@ -63,7 +63,7 @@ func (d *Deliveries) Deliver(ctx context.Context, env Envelope, content io.Reade
 		}
 		content = io.MultiReader(bytes.NewReader(begin), content)
 	}
-	m, entries, err := d.deliver(ctx, d.IDs.Next(), env, content)
+	m, entries, err := d.deliver(ctx, Content{ID: d.IDs.Next()}, env, content)
 	if err != nil {
 		d.withdraw(ctx, entries)
 	}
@@ -109,20 +109,22 @@ func (d *Deliveries) deliverInline(ctx context.Context, to Recipient, content []
 }
 
 // DeliverAs is Deliver of a message whose id the caller made up, so that a repeat is
-// the same message. It may be repeated whatever became of it, and one that failed has
-// to be: nothing is withdrawn, because the removal would beat the repeat. The id is not
-// much older than the delivery, or a sweep takes the content for orphaned.
+// the same message, if perhaps in other words. It may be repeated whatever became of it,
+// and one that failed has to be: nothing is withdrawn, because the removal would beat the
+// repeat. Who has removed the message may find it again. The id is not much older than
+// the delivery, or a sweep takes the content for orphaned.
 func (d *Deliveries) DeliverAs(ctx context.Context, id MessageID, env Envelope, content io.Reader) (Message, error) {
-	m, _, err := d.deliver(ctx, id, env, content)
+	m, _, err := d.deliver(ctx, Content{ID: id, Repeatable: true}, env, content)
 	return m, err
 }
 
-// deliver is DeliverAs. Where it fails, the entries that it returns may be listed.
-func (d *Deliveries) deliver(ctx context.Context, id MessageID, env Envelope, content io.Reader) (Message, []Entry, error) {
+// deliver delivers a content of which all is known but who it is for. Where it fails, the
+// entries that it returns may be listed.
+func (d *Deliveries) deliver(ctx context.Context, c Content, env Envelope, content io.Reader) (Message, []Entry, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, DeliverTimeout, errTooSlow)
 	defer cancel()
 	entries, recipients := make([]Entry, 0, len(env.Recipients)), make([]Recipient, 0, len(env.Recipients))
-	c := Content{ID: id, Maildrops: make([]MaildropID, 0, len(env.Recipients))}
+	c.Maildrops = make([]MaildropID, 0, len(env.Recipients))
 	known := make(map[MaildropID]bool, len(env.Recipients))
 	for i, r := range env.Recipients {
 		if known[r.Maildrop] {

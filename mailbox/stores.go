@@ -17,6 +17,10 @@ type Content struct {
 	ID        MessageID
 	Maildrops []MaildropID // everyone it was accepted for
 	Expires   time.Time    // zero: kept until everyone released it
+
+	// Repeatable says that the message may be put and listed again, with other octets
+	// and whatever became of it before, and that a Put that fails is followed by another.
+	Repeatable bool
 }
 
 // Contents keeps what messages consist of: written once, never changed, read
@@ -27,6 +31,10 @@ type Contents interface {
 	// Add of its message that succeeds. When it fails, also by an error of r,
 	// nothing can be opened. Putting the same id again is harmless.
 	// It fails with ErrFull where there is no room.
+	//
+	// What is Repeatable can be opened when Put returns nil, also after a Put that failed
+	// and after everyone released it: the octets of one Put, as many as the last one
+	// returned. What can be opened after one that fails is not said.
 	Put(ctx context.Context, c Content, r io.Reader) (octets int64, err error)
 
 	// Open is the content of a message from its first octet: what is Inline, where

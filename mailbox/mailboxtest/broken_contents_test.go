@@ -114,6 +114,40 @@ var brokenContents = map[string]broken{
 		}, nil, nil}
 	}, []string{"Contents/putting again is harmless", "Model"}},
 
+	"keeps an id spent by a put that failed": {func(s *mailboxtest.Stores) {
+		inner := s.Contents
+		var spent sync.Map
+		s.Contents = contents{inner, func(ctx context.Context, c mailbox.Content, r io.Reader) (int64, error) {
+			if _, failed := spent.Load(c.ID); failed {
+				return io.Copy(io.Discard, r)
+			}
+			n, err := inner.Put(ctx, c, r)
+			if err != nil {
+				spent.Store(c.ID, true)
+			}
+			return n, err
+		}, nil, nil}
+	}, []string{"Contents/what is repeatable is put whole after a Put that failed"}},
+
+	"counts what is put again and keeps what was": {func(s *mailboxtest.Stores) {
+		inner := s.Contents
+		var known sync.Map
+		s.Contents = contents{inner, func(ctx context.Context, c mailbox.Content, r io.Reader) (int64, error) {
+			if _, again := known.LoadOrStore(c.ID, true); again {
+				return io.Copy(io.Discard, r)
+			}
+			return inner.Put(ctx, c, r)
+		}, nil, nil}
+	}, []string{"Contents/what is repeatable is put again with other octets"}},
+
+	"keeps an id spent by a release": {func(s *mailboxtest.Stores) {
+		puts := s.Contents
+		s.Contents = contents{puts, func(ctx context.Context, c mailbox.Content, r io.Reader) (int64, error) {
+			c.Repeatable = false
+			return puts.Put(ctx, c, r)
+		}, nil, nil}
+	}, []string{"Contents/what is repeatable is put again after everyone released it"}},
+
 	"gives an empty reader for what it does not know": {func(s *mailboxtest.Stores) {
 		inner := s.Contents
 		s.Contents = contents{inner, nil, func(ctx context.Context, m mailbox.Message) (io.ReadCloser, error) {

@@ -26,6 +26,9 @@ func (o Options) Contents(t *testing.T, open func(t *testing.T) mailbox.Contents
 	t.Run("nothing can be opened after the context ended", s.contextEnds)
 	t.Run("nothing can be read in part while it is put", s.readWhilePut)
 	t.Run("putting again is harmless", s.putAgain)
+	t.Run("what is repeatable is put whole after a Put that failed", s.repeatFailed)
+	t.Run("what is repeatable is put again with other octets", s.repeatOther)
+	t.Run("what is repeatable is put again after everyone released it", s.repeatReleased)
 	t.Run("puts at the same time do not mix", s.putAtOnce)
 	t.Run("content until it expires can be opened", s.expiresLater)
 	t.Run("unknown content is not found", s.unknown)
@@ -196,6 +199,64 @@ func (s contentsSuite) putAgain(t *testing.T) {
 			}
 		})
 	}
+}
+
+func (s contentsSuite) repeatFailed(t *testing.T) {
+	broken := errors.New("the store is gone")
+	for _, drops := range [][]mailbox.MaildropID{newDrops(1), newDrops(2)} {
+		for _, at := range []int{0, 1000, 128<<10 + 1, 300 << 10} {
+			for _, size := range []int{10, 200 << 10} {
+				t.Run(fmt.Sprintf("%d octets after %d for %d", size, at, len(drops)), func(t *testing.T) {
+					c := mailbox.Content{ID: ids.Next(), Maildrops: drops, Repeatable: true}
+					r := io.MultiReader(bytes.NewReader(octets(at, 25)), iotest.ErrReader(broken))
+					if _, err := s.store.Put(t.Context(), c, r); !errors.Is(err, broken) {
+						t.Errorf("Put = %v; want the reader's error wrapped", err)
+					}
+					s.repeat(t, c, octets(size, 26))
+					s.holds(t, c.ID, octets(size, 26))
+				})
+			}
+		}
+	}
+}
+
+func (s contentsSuite) repeatOther(t *testing.T) {
+	for _, sizes := range [][]int{{10, 2000, 11}, {2000, 300 << 10, 10}, {300 << 10, 10, 300<<10 + 1}, {300 << 10, 200 << 10}} {
+		t.Run(fmt.Sprint(sizes), func(t *testing.T) {
+			c := mailbox.Content{ID: ids.Next(), Maildrops: newDrops(1), Repeatable: true}
+			for _, size := range sizes {
+				n := s.repeat(t, c, octets(size, uint64(size)))
+				if !slices.Contains(sizes, int(n)) {
+					t.Fatalf("Put counted %d octets; want %d, or as many as were put before", n, size)
+				}
+				s.holds(t, c.ID, octets(int(n), uint64(n)))
+			}
+		})
+	}
+}
+
+func (s contentsSuite) repeatReleased(t *testing.T) {
+	for _, size := range []int{10, 300 << 10} {
+		t.Run(fmt.Sprintf("%d octets", size), func(t *testing.T) {
+			c := mailbox.Content{ID: ids.Next(), Maildrops: newDrops(1), Repeatable: true}
+			for range 3 {
+				s.repeat(t, c, octets(size, 27))
+				s.holds(t, c.ID, octets(size, 27))
+				s.release(t, c.Maildrops[0], c.ID)
+				s.becomesAbsent(t, c.ID)
+			}
+		})
+	}
+}
+
+// repeat puts what is repeatable.
+func (s contentsSuite) repeat(t *testing.T, c mailbox.Content, content []byte) int64 {
+	t.Helper()
+	n, err := s.store.Put(t.Context(), c, bytes.NewReader(content))
+	if err != nil {
+		t.Fatalf("Put: %v", err)
+	}
+	return n
 }
 
 func (s contentsSuite) putAtOnce(t *testing.T) {

@@ -34,7 +34,7 @@ type memoryContents struct {
 type memoryContent struct {
 	octets  []byte
 	needed  map[mailbox.MaildropID]bool // by those that have not released it
-	removed bool                        // nobody needs it; a repeated Put must not bring it back
+	removed bool                        // nobody needs it; only a Put that is Repeatable brings it back
 }
 
 func (s *memoryContents) Put(ctx context.Context, c mailbox.Content, r io.Reader) (int64, error) {
@@ -49,7 +49,7 @@ func (s *memoryContents) Put(ctx context.Context, c mailbox.Content, r io.Reader
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.contents[c.ID] == nil {
+	if s.contents[c.ID] == nil || c.Repeatable {
 		needed := make(map[mailbox.MaildropID]bool, len(c.Maildrops))
 		for _, drop := range c.Maildrops {
 			needed[drop] = true
