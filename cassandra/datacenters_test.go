@@ -226,6 +226,19 @@ func (p *pair) alone(t *testing.T) {
 	if !strings.Contains(log.String(), "address written in this data centre only") {
 		t.Errorf("the log does not say that dc1 has not heard of the address: %s", &log)
 	}
+	d := mailbox.Directory{Addresses: two.Addresses(), Domains: []string{"example.org"}, TempDomains: []string{"temp.example.org"}}
+	drawn, chosen := anAddress(), anAddress()
+	drawn.Domain, chosen.Domain = "temp.example.org", "example.org"
+	made, err := d.CreateRandom(t.Context(), drawn, mailbox.Route{Kind: mailbox.Temporary, Expires: time.Now().Add(time.Hour)})
+	if err != nil {
+		t.Errorf("CreateRandom: %v", err)
+	}
+	if to, err := d.Resolve(t.Context(), drawn); err != nil || len(to) != 1 || to[0].Maildrop != made.Maildrop {
+		t.Errorf("what was created at random leads to %v, %v", to, err)
+	}
+	if _, err := d.Create(t.Context(), chosen, mailbox.Route{Kind: mailbox.Account}); !errors.Is(err, mailbox.ErrUnavailable) {
+		t.Errorf("Create of what may be in dc1 = %v", err)
+	}
 	m := mailbox.Message{ID: ids.Next()}
 	keep(t, two, mailbox.Content{ID: m.ID, Maildrops: someDrops(1)}, mailboxtest.Message(3*partSize))
 	if _, err := contentOf(t.Context(), two, m); err != nil {

@@ -236,12 +236,8 @@ func (d *Directory) put(ctx context.Context, a Address, r Route) error {
 // secret holds is decided by the last write. Where routes are remembered, it takes
 // some seconds to create an address again that was removed a moment ago.
 func (d *Directory) Create(ctx context.Context, a Address, r Route) (Route, error) {
-	domains := d.Domains
-	if r.Kind == Temporary {
-		domains = d.TempDomains
-	}
-	if !slices.Contains(domains, a.Domain) || d.isText(a.Domain) {
-		return Route{}, fmt.Errorf("%s, %s: %w", a, r.Kind, ErrNotLocal)
+	if err := d.checkDomain(a, r.Kind); err != nil {
+		return Route{}, err
 	}
 	old, err := d.Addresses.Lookup(ctx, a)
 	if err != nil && !errors.Is(err, ErrNotFound) {
@@ -255,7 +251,34 @@ func (d *Directory) Create(ctx context.Context, a Address, r Route) (Route, erro
 			return Route{}, fmt.Errorf("%s: %w", a, err)
 		}
 	}
-	r.Life = old.Life + 1
+	return d.create(ctx, a, r, old.Life+1)
+}
+
+// CreateRandom is Create of an address with a name that was drawn at random, so that
+// nobody can have had it. Nothing is looked up: also where only all data centres together
+// could say that there is no such address, and one of them is away, it is created.
+func (d *Directory) CreateRandom(ctx context.Context, a Address, r Route) (Route, error) {
+	if err := d.checkDomain(a, r.Kind); err != nil {
+		return Route{}, err
+	}
+	return d.create(ctx, a, r, 1)
+}
+
+// checkDomain fails where the domain has no addresses of a kind.
+func (d *Directory) checkDomain(a Address, kind Kind) error {
+	domains := d.Domains
+	if kind == Temporary {
+		domains = d.TempDomains
+	}
+	if !slices.Contains(domains, a.Domain) || d.isText(a.Domain) {
+		return fmt.Errorf("%s, %s: %w", a, kind, ErrNotLocal)
+	}
+	return nil
+}
+
+// create gives a vacant address a route of its next life.
+func (d *Directory) create(ctx context.Context, a Address, r Route, life uint32) (Route, error) {
+	r.Life = life
 	if r.Created.IsZero() {
 		r.Created = d.now().UTC().Truncate(time.Millisecond)
 	}

@@ -514,6 +514,30 @@ func resolve(ctx context.Context, s *site, text string) error {
 	return err
 }
 
+func TestAnAddressOfARandomNameIsCreatedThoughNobodyCanSayThatItIsNew(t *testing.T) {
+	s := newSite(t, func(_ int, name string) mailboxtest.Fault {
+		if name == "Addresses.Lookup" {
+			return mailboxtest.Fail
+		}
+		return nil
+	})
+	a := addr(t, "lk3vvzq2hkvdspk5lkjv5wtnqi@temp.example.org")
+	if _, err := s.Create(t.Context(), a, mailbox.Route{Kind: mailbox.Temporary}); !errors.Is(err, mailbox.ErrUnavailable) {
+		t.Errorf("created by its name: %v; want ErrUnavailable", err)
+	}
+	made, err := s.CreateRandom(t.Context(), a, mailbox.Route{Kind: mailbox.Temporary})
+	if err != nil || made.Maildrop != mailbox.TemporaryMaildropOf(a, 1) {
+		t.Errorf("CreateRandom = %v, %v; want the first life", made, err)
+	}
+	s.Addresses = s.stores.Intact.Addresses
+	if r, err := s.Lookup(t.Context(), a); err != nil || r.Maildrop != made.Maildrop {
+		t.Errorf("the route is %v, %v; want %v", r, err, made)
+	}
+	if _, err := s.CreateRandom(t.Context(), addr(t, "x@example.net"), mailbox.Route{Kind: mailbox.Temporary}); !errors.Is(err, mailbox.ErrNotLocal) {
+		t.Errorf("in another domain: %v; want ErrNotLocal", err)
+	}
+}
+
 // A creation that failed may have been done. Whoever asks again is told that
 // the address exists, or gets it, with the same maildrop.
 func TestACreationThatFailedMayBeRepeated(t *testing.T) {

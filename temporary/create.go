@@ -72,7 +72,11 @@ func (m *Mailboxes) claim(ctx context.Context, a mailbox.Address, r Request) (Ma
 		return Mailbox{}, err
 	}
 	now := m.options.Now().UTC().Truncate(time.Millisecond)
-	route, err := m.options.Directory.Create(ctx, a, mailbox.Route{
+	create := m.options.Directory.Create
+	if r.Local == "" {
+		create = m.options.Directory.CreateRandom
+	}
+	route, err := create(ctx, a, mailbox.Route{
 		Kind: mailbox.Temporary, Secret: secret, Created: now, Expires: now.Add(r.Life),
 	})
 	if err != nil {

@@ -75,6 +75,23 @@ func TestAMailboxThatCannotBeIsNotMade(t *testing.T) {
 	})
 }
 
+// While a data centre is away nobody can say whether a name is new, unless it was just
+// drawn at random.
+func TestAMailboxWithoutAChosenNameIsMadeThoughNobodyCanLookItUp(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := newSite(t, func(_ int, name string) mailboxtest.Fault {
+			if name == "Addresses.Lookup" {
+				return mailboxtest.Fail
+			}
+			return nil
+		})
+		s.create(Request{})
+		if _, err := s.Create(t.Context(), Request{Local: "fred"}); !errors.Is(err, mailbox.ErrUnavailable) {
+			t.Errorf("with a chosen name: %v; want ErrUnavailable", err)
+		}
+	})
+}
+
 func TestMailboxesNeedSensibleOptions(t *testing.T) {
 	for name, change := range map[string]func(*Options){
 		"no domain":               func(o *Options) { o.Directory = &mailbox.Directory{} },
