@@ -20,7 +20,7 @@ type CassandraConfig struct {
 	Hosts       []string `default:"127.0.0.1" placeholder:"HOST[:PORT]" help:"Some nodes of the local data centre; the others are found through them. Repeatable."`
 	Keyspace    string   `default:"restante" placeholder:"NAME" help:"Keyspace of the mail."`
 	Datacenter  string   `placeholder:"NAME" help:"The local data centre: only its nodes are asked. Needed."`
-	Acknowledge string   `default:"LOCAL_QUORUM" placeholder:"LEVEL" help:"Who has a message before it is acknowledged: LOCAL_QUORUM, a majority of the local replicas; EACH_QUORUM, one in every data centre; or QUORUM."`
+	Acknowledge string   `default:"LOCAL_QUORUM" placeholder:"LEVEL" help:"Who has a message before it is acknowledged: LOCAL_QUORUM, a majority of the local replicas; or EACH_QUORUM, one in every data centre."`
 
 	User     string `placeholder:"NAME" help:"User of the cluster, where it asks for one."`
 	Password string `placeholder:"PASSWORD" help:"Password of the user. Better in the environment or the configuration file: others on the machine see the command line."`

@@ -1,6 +1,7 @@
 package cassandra
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/gocql/gocql"
@@ -13,8 +14,6 @@ type Consistency uint8
 const (
 	// LocalQuorum is a majority in the data centre of the store.
 	LocalQuorum Consistency = iota
-	// Quorum is a majority of the replicas of all data centres together.
-	Quorum
 	// EachQuorum is a majority in every data centre.
 	EachQuorum
 
@@ -24,7 +23,6 @@ const (
 
 var consistencies = [...]gocql.Consistency{
 	LocalQuorum:  gocql.LocalQuorum,
-	Quorum:       gocql.Quorum,
 	EachQuorum:   gocql.EachQuorum,
 	localOne:     gocql.LocalOne,
 	everyReplica: gocql.All,
@@ -35,13 +33,18 @@ func (c Consistency) code() gocql.Consistency { return consistencies[c] }
 // String is the name that Cassandra uses.
 func (c Consistency) String() string { return c.code().String() }
 
-// UnmarshalText reads LOCAL_QUORUM, QUORUM or EACH_QUORUM.
+// UnmarshalText reads LOCAL_QUORUM or EACH_QUORUM. It refuses QUORUM: a majority of the
+// replicas of all data centres together may have only one here, which the next login, at
+// LOCAL_QUORUM, does not have to ask.
 func (c *Consistency) UnmarshalText(text []byte) error {
-	for _, known := range []Consistency{LocalQuorum, Quorum, EachQuorum} {
+	for _, known := range []Consistency{LocalQuorum, EachQuorum} {
 		if known.String() == string(text) {
 			*c = known
 			return nil
 		}
 	}
-	return fmt.Errorf("%q is none of LOCAL_QUORUM, QUORUM, EACH_QUORUM", text)
+	if string(text) == gocql.Quorum.String() {
+		return errors.New("QUORUM may be one replica here, and a login would not see what was acknowledged: LOCAL_QUORUM or EACH_QUORUM is needed")
+	}
+	return fmt.Errorf("%q is neither LOCAL_QUORUM nor EACH_QUORUM", text)
 }

@@ -81,23 +81,13 @@ const (
 // journal is relay.Journal.
 type journal struct{ *session }
 
-// level is how many replicas have what mail is accepted on. Of other data centres
-// only all will do: a majority of the replicas everywhere may lack the one here that
-// the next Load asks.
-func (j *journal) level() Consistency {
-	if j.options.Acknowledge == EachQuorum {
-		return EachQuorum
-	}
-	return LocalQuorum
-}
-
 // Open writes the lane again with each of its segments, so that it stays known as long
 // as they do.
 func (j *journal) Open(ctx context.Context, s relay.Segment) error {
 	at := insertedAt(s.ID)
-	err := j.write(ctx, insertLane, j.level(), at, j.options.Datacenter, s.Lane)
+	err := j.write(ctx, insertLane, j.options.Acknowledge, at, j.options.Datacenter, s.Lane)
 	if err == nil {
-		err = j.write(ctx, insertSegment, j.level(), at, s.Lane, s.ID)
+		err = j.write(ctx, insertSegment, j.options.Acknowledge, at, s.Lane, s.ID)
 	}
 	if err != nil {
 		return fmt.Errorf("cassandra: open segment %s: %w", s.ID, err)
@@ -118,7 +108,7 @@ func (j *journal) Append(ctx context.Context, s relay.Segment, events ...relay.E
 	writes, level := make([]bound, 0, 2*len(events)), LocalQuorum
 	for _, e := range events {
 		if e.Kind == relay.Accepted {
-			level = j.level()
+			level = j.options.Acknowledge
 		}
 		writes = append(writes, bound{insertEvent, []any{s.Lane, s.ID, e.Entry.Message, e.Entry.Recipient,
 			int8(e.Kind), e.Seq, e.Writer, e.At, e.Data, at}})

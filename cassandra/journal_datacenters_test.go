@@ -63,7 +63,7 @@ func (p *pair) takenOver(t *testing.T) {
 
 func (p *pair) acceptedInBoth(t *testing.T) {
 	stores := make(map[Consistency]*Store)
-	for _, level := range []Consistency{LocalQuorum, Quorum, EachQuorum} {
+	for _, level := range []Consistency{LocalQuorum, EachQuorum} {
 		o := optionsFor(p.cluster, "dc1", p.keyspace)
 		o.Acknowledge = level
 		stores[level] = openStore(t, o)
