@@ -35,7 +35,7 @@ type Config struct {
 
 	TempDomains      []string      `name:"temp-domain" group:"public" default:"temp.localhost.localdomain" placeholder:"DOMAIN" help:"Domains of temporary addresses; accounts are never made there. Repeatable; the first is the default."`
 	TempLife         time.Duration `group:"public" default:"15m" placeholder:"DURATION" help:"How long a temporary address lives unless its maker says otherwise."`
-	TempMaxLife      time.Duration `group:"public" default:"168h" placeholder:"DURATION" help:"How long it may live at most."`
+	TempMaxLife      time.Duration `group:"public" default:"168h" placeholder:"DURATION" help:"How long it may live at most: in Cassandra, no longer than 8784h."`
 	TempMaxMessages  int           `group:"public" default:"200" placeholder:"N" help:"Messages that a temporary address keeps: the newest."`
 	TempMaxMailboxes int           `group:"public" default:"0" placeholder:"N" help:"Temporary addresses that live at once: one more, and one that is little used goes. 0: no bound. On Cassandra each server counts those that it made."`
 	TempRate         int           `group:"public" default:"60" placeholder:"N" help:"Temporary addresses that one client may make a minute, and ten times as many messages post. Loopback is not limited."`

@@ -13,6 +13,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"restante/cassandra"
 )
 
 // ask sends a request to the interface for everybody and reads the answer, which has
@@ -267,6 +269,22 @@ func TestConnectionsBeyondTheLimitAreClosed(t *testing.T) {
 			t.Fatal("a connection that is closed leaves no room")
 		}
 		<-time.After(10 * time.Millisecond) // the server hears of it when it hears of it
+	}
+}
+
+func TestATemporaryAddressDoesNotOutliveWhatCassandraKeeps(t *testing.T) {
+	c := testConfig(t)
+	c.TempMaxLife = cassandra.MaxLife + time.Second
+	if err := c.Validate(); err != nil {
+		t.Errorf("in the embedded store: %v", err)
+	}
+	c.Store, c.Cassandra.CassandraConfig = cassandraStore, cassandraConfig()
+	if err := c.Validate(); err == nil || !strings.HasPrefix(err.Error(), "--temp-max-life 8784h0m1s: in Cassandra") {
+		t.Errorf("in Cassandra: %v", err)
+	}
+	c.TempMaxLife = cassandra.MaxLife
+	if err := c.Validate(); err != nil {
+		t.Errorf("as long as it keeps it: %v", err)
 	}
 }
 

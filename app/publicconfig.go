@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"restante/cassandra"
 )
 
 // hasPublic reports whether there is a listener for everybody.
@@ -43,6 +45,9 @@ func (c *Config) validatePublic() error {
 	}
 	if c.TempMaxLife < c.TempLife {
 		return fmt.Errorf("--temp-max-life %s is shorter than --temp-life %s", c.TempMaxLife, c.TempLife)
+	}
+	if c.Store == cassandraStore && c.TempMaxLife > cassandra.MaxLife {
+		return fmt.Errorf("--temp-max-life %s: in Cassandra a temporary address may live for %s at most", c.TempMaxLife, cassandra.MaxLife)
 	}
 	for flag, n := range map[string]int64{
 		"temp-max-messages": int64(c.TempMaxMessages), "temp-rate": int64(c.TempRate), "http-max-message": int64(c.HTTPMaxMessage),

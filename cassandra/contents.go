@@ -103,14 +103,14 @@ func tableFor(c mailbox.Content) *contentTable {
 	return temporaryContents
 }
 
-// maxLife is how long what has a time to live may live. Cassandra knows longer ones,
+// MaxLife is how long what has a time to live may live, and so a temporary address. Cassandra knows longer ones,
 // but some of its versions and settings none that end after January 2038.
-const maxLife = 366 * 24 * time.Hour
+const MaxLife = 366 * 24 * time.Hour
 
 // temporary reports whether what is written at a time and expires at another has a
 // time to live.
 func temporary(written, expires time.Time) bool {
-	return !expires.IsZero() && expires.Sub(written) <= maxLife
+	return !expires.IsZero() && expires.Sub(written) <= MaxLife
 }
 
 func (c *contents) Put(ctx context.Context, content mailbox.Content, r io.Reader) (int64, error) {
@@ -150,7 +150,7 @@ func ttl(d time.Duration) int { return max(int(d/time.Second), 1) }
 // lifetime is the time to live of what may be forgotten after so long, and not before:
 // in seconds; 0, for ever, where that is longer than anything may live.
 func lifetime(d time.Duration) int {
-	if d > maxLife {
+	if d > MaxLife {
 		return 0
 	}
 	return ttl(d + time.Second - 1)

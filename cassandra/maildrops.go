@@ -367,8 +367,11 @@ func (t maildropTables) insert(ctx context.Context, e mailbox.Entry, at writeTim
 	if table.inline {
 		args = append(args, content)
 	}
+	if e.Maildrop.Temporary() { // where for ever is not as long
+		life = min(life, MaxLife)
+	}
 	var seconds any = gocql.UnsetValue // the default of the table
-	if life > 0 && life <= maxLife {
+	if life > 0 && life <= MaxLife {
 		seconds = ttl(life)
 	}
 	return t.write(ctx, &table.insert, t.options.Acknowledge, at, append(args, seconds)...)

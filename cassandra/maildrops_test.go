@@ -137,6 +137,24 @@ func TestLinesHaveTheTimeOfTheirMessageAndRegistersThatOfTheirLane(t *testing.T)
 	}
 }
 
+func TestALineOfATemporaryMaildropLivesAsLongAsItsMessageOrAsAnythingMay(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	look := &statement{name: "look", cql: "SELECT TTL(octets) FROM maildrop_temp WHERE maildrop = ?"}
+	for _, life := range []time.Duration{40 * 24 * time.Hour, MaxLife, 2 * MaxLife} {
+		entries := newEntries(endingDrop(), 1)
+		entries[0].Message.Expires = time.Now().Add(life)
+		add(t, s.Maildrops(), entries)
+		var ttl int
+		if _, err := s.session.read(t.Context(), look, LocalQuorum, entries[0].Maildrop).one(&ttl); err != nil {
+			t.Fatal(err)
+		}
+		if got, want := time.Duration(ttl)*time.Second, min(life, MaxLife); got < want-time.Minute || got > want+time.Hour {
+			t.Errorf("what lives for %v is listed for %v", life, got)
+		}
+	}
+}
+
 // TestAListingPassesFewTombstones delivers and removes thousands of messages and
 // asks Cassandra what a listing has to pass. It is promise 4 as a count.
 func TestAListingPassesFewTombstones(t *testing.T) {

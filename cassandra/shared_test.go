@@ -123,7 +123,7 @@ func TestARegisterThatIsKeptForAWhileIsGoneWhenThatIsOver(t *testing.T) {
 func TestTimesToLiveAreRoundedUp(t *testing.T) {
 	t.Parallel()
 	for d, want := range map[time.Duration]int{
-		-time.Hour: 1, 1: 1, time.Second: 1, time.Second + 1: 2, maxLife - 1: int(maxLife / time.Second), maxLife: int(maxLife / time.Second), maxLife + 1: 0,
+		-time.Hour: 1, 1: 1, time.Second: 1, time.Second + 1: 2, MaxLife - 1: int(MaxLife / time.Second), MaxLife: int(MaxLife / time.Second), MaxLife + 1: 0,
 	} {
 		if got := lifetime(d); got != want {
 			t.Errorf("what is kept for %v lives for %d s; want %d", d, got, want)
@@ -139,7 +139,7 @@ func TestRegistersLiveAsLongAsTheyAreKept(t *testing.T) {
 		t.Fatal(err)
 	}
 	for kept, want := range map[time.Duration]int{
-		0: 0, 90 * time.Minute: 5400, maxLife + 1: 0,
+		0: 0, 90 * time.Minute: 5400, MaxLife + 1: 0,
 	} {
 		key, life := aKey(), 0
 		putRegister(t, s, pool.Register{Key: key, Version: 1, Kept: kept})

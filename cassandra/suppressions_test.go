@@ -95,7 +95,7 @@ func TestASuppressionLivesUntilItsEnd(t *testing.T) {
 		t.Fatal(err)
 	}
 	for end, want := range map[time.Duration]int{
-		time.Hour: 3600, relay.SuppressedFor: int(relay.SuppressedFor / time.Second), -time.Hour: 1, 100 * maxLife: 0,
+		time.Hour: 3600, relay.SuppressedFor: int(relay.SuppressedFor / time.Second), -time.Hour: 1, 100 * MaxLife: 0,
 	} {
 		account, one, life := anAddress(), suppression(anAddress()), 0
 		one.Until = one.Since.Add(end)
