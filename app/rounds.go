@@ -15,7 +15,7 @@ type RoundConfig struct {
 
 	Age      time.Duration `default:"24h" placeholder:"DURATION" help:"Leave alone what is younger. It is to be more than a delivery can take, and at least 1h."`
 	Rate     int           `default:"5000" placeholder:"ROWS" help:"Read so many rows in a second."`
-	Restart  bool          `now:"" help:"Begin from the start, after a run that was stopped."`
+	Restart  bool          `now:"" help:"Begin from the start, after a run that was stopped less than a day ago."`
 	Repaired bool          `now:"" help:"The nodes were repaired (nodetool repair) since the replication of the keyspace was changed."`
 }
 

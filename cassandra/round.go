@@ -31,7 +31,8 @@ type RoundOptions struct {
 	// for a sweep and 64 MiB for a repair.
 	Memory int
 
-	// Restart begins from the start what was stopped half-way before.
+	// Restart begins from the start what was stopped half-way before. So does a round a
+	// day after that.
 	Restart bool
 
 	// Repaired says that the replicas have what they should, after a change of the
@@ -428,10 +429,16 @@ func stopped(err error) error {
 func (r *round) taskOf(table string) string { return r.name + " " + table }
 
 // enter begins a step: to read a table, from where the last round was stopped if it
-// was not to its end.
+// was not to its end, and not long ago. It is logged as a warning, so that also who gives
+// the command hears that not all is looked at.
 func (r *round) enter(ctx context.Context, table string) (from int64, err error) {
-	if from, err = r.position(ctx, table); err != nil {
-		return from, err
+	t, err := r.progress(ctx, table)
+	if err != nil {
+		return firstToken, err
+	}
+	if from = t.token; from > firstToken {
+		r.session.options.Log.Warn("goes on where it was stopped", "task", r.name, "table", table,
+			"skipped", fmt.Sprintf("%.0f%%", 100*ringAt(from)), "stopped", t.updated)
 	}
 	r.pass(table)
 	r.reached, r.keeps = from, true
@@ -445,16 +452,26 @@ func (r *round) pass(table string) {
 	r.table, r.keeps, r.ring = table, false, 0
 }
 
+// goesOn is how long after a round was stopped another one goes on where it was. What was
+// looked at before that may be another by then.
+const goesOn = 24 * time.Hour
+
 // position is how far a round that did not end came with a table.
 func (r *round) position(ctx context.Context, table string) (int64, error) {
-	if r.options.Restart {
-		return firstToken, nil
+	t, err := r.progress(ctx, table)
+	return t.token, err
+}
+
+// progress is position, and when it was noted.
+func (r *round) progress(ctx context.Context, table string) (task, error) {
+	t, found, err := task{}, false, error(nil)
+	if !r.options.Restart {
+		t, found, err = r.ledger.look(ctx, r.taskOf(table))
 	}
-	t, found, err := r.ledger.look(ctx, r.taskOf(table))
-	if err != nil || !found {
-		return firstToken, err
+	if err != nil || !found || t.updated.Before(r.began.Add(-goesOn)) {
+		return task{token: firstToken}, err
 	}
-	return t.token, nil
+	return t, nil
 }
 
 // saveInterval is how often at most it is written how far a round came.

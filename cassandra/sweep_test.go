@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -43,6 +44,7 @@ func TestSweep(t *testing.T) {
 	p := newPile(t)
 	p.run(t, "deletes what nobody can reach once it is old", (*pile).deletesWhatNobodyCanReach)
 	p.run(t, "goes on where it was stopped", (*pile).goesOn)
+	p.run(t, "goes on for a day after it was stopped", (*pile).goesOnForADay)
 	p.run(t, "does not run beside another", (*pile).doesNotRunTwice)
 	p.run(t, "of several that begin at once at most one runs", (*pile).beginsOnce)
 	p.run(t, "stops where a majority is not there", (*pile).stopsWithoutMajority)
@@ -314,6 +316,36 @@ func (p *pile) goesOn() {
 	// A sweep that came to its end is no reason to begin the next one half-way.
 	p.torn(p.old.Next())
 	p.checkSweep(SweepOptions{}, SweepStats{Uncommitted: 1})
+}
+
+func (p *pile) goesOnForADay() {
+	const n = 40
+	for range n {
+		p.torn(p.old.Next())
+	}
+	var log bytes.Buffer
+	o := optionsFor(p.cluster, p.session.options.Datacenter, p.session.options.Keyspace)
+	o.Log = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	s := openStore(p.t, o)
+	for _, c := range []struct {
+		ago time.Duration
+		all bool
+	}{{25 * time.Hour, true}, {23 * time.Hour, false}} {
+		log.Reset()
+		at := time.Now().Add(-c.ago)
+		if err := (&ledger{session: s.session}).note(p.t.Context(), sweepDryTask+" message", task{token: 0, started: at, updated: at}); err != nil {
+			p.t.Fatal(err)
+		}
+		o := SweepOptions{DryRun: true}
+		o.pause = impatient
+		stats, err := s.Sweep(p.t.Context(), o)
+		if got := stats.Uncommitted; err != nil || got == 0 || got == n != c.all {
+			p.t.Errorf("stopped half-way %v ago: it found %d of %d, %v", c.ago, got, n, err)
+		}
+		if goes := strings.Contains(log.String(), "goes on where it was stopped"); goes == c.all || goes && !strings.Contains(log.String(), "skipped=50%") {
+			p.t.Errorf("stopped half-way %v ago: the log has %s", c.ago, &log)
+		}
+	}
 }
 
 func (p *pile) doesNotRunTwice() {
