@@ -35,6 +35,9 @@ const (
 const (
 	maxStatements = 1024
 	maxOctets     = 64 << 20
+	// lightOctets is what a statement may weigh that does not wait for octets, such as the
+	// delivery of a short mail or a sign of life: all that have a place are 16 MiB.
+	lightOctets = MaxInline
 )
 
 // A session is the way to the cluster that every statement takes.
@@ -199,14 +202,17 @@ func (o Options) cluster(dialer gocql.Dialer) *gocql.ClusterConfig {
 	return c
 }
 
-// enter waits for a place among the statements in flight; leave gives it back.
+// enter waits for a place among the statements in flight; leave gives it back. One that
+// waits for octets, as listings do when many log in, has no place meanwhile, and light ones
+// pass it.
 func (s *session) enter(ctx context.Context, octets int64) (leave func(), err error) {
-	octets = min(octets, maxOctets)
-	if err := s.places.Acquire(ctx, 1); err != nil {
+	if octets = min(octets, maxOctets); octets <= lightOctets {
+		octets = 0
+	} else if err := s.octets.Acquire(ctx, octets); err != nil {
 		return nil, crowded(err)
 	}
-	if err := s.octets.Acquire(ctx, octets); err != nil {
-		s.places.Release(1)
+	if err := s.places.Acquire(ctx, 1); err != nil {
+		s.octets.Release(octets)
 		return nil, crowded(err)
 	}
 	s.metrics.inFlight.Inc()

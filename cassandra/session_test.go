@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -178,11 +179,16 @@ func TestWhatIsInFlightIsBounded(t *testing.T) {
 		if err := enter(2 * maxOctets); err != nil {
 			t.Fatal(err)
 		}
-		if err := enter(1); outcomeOf(err) != overloaded {
+		if err := enter(lightOctets + 1); outcomeOf(err) != overloaded {
 			t.Errorf("too many octets: %v", err)
 		}
-		leaves[0]()
-		leaves = leaves[1:]
+		if err := enter(lightOctets); err != nil {
+			t.Errorf("few octets: %v", err)
+		}
+		for _, leave := range leaves {
+			leave()
+		}
+		leaves = nil
 		for range maxStatements {
 			if err := enter(0); err != nil {
 				t.Fatal(err)
@@ -196,6 +202,40 @@ func TestWhatIsInFlightIsBounded(t *testing.T) {
 		}
 		if err := enter(maxOctets); err != nil {
 			t.Errorf("after all have left: %v", err)
+		}
+	})
+}
+
+func TestLightStatementsPassListingsThatWaitForOctets(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &session{places: semaphore.NewWeighted(maxStatements), octets: semaphore.NewWeighted(maxOctets)}
+		s.metrics = newMetrics(s)
+		ctx, cancel := context.WithCancel(t.Context())
+		var listings sync.WaitGroup
+		for range 2 * maxStatements {
+			listings.Go(func() {
+				leave, err := s.enter(ctx, permanentMaildrops.selectAll.weight(nil))
+				if err == nil {
+					<-ctx.Done() // it takes its time
+					leave()
+				}
+			})
+		}
+		synctest.Wait()
+		for _, octets := range []int64{0, MaxInline} {
+			soon, end := context.WithTimeout(t.Context(), statementTimeout)
+			leave, err := s.enter(soon, octets)
+			if err != nil {
+				t.Errorf("a statement of %d octets: %v", octets, err)
+			} else {
+				leave()
+			}
+			end()
+		}
+		cancel()
+		listings.Wait()
+		if !s.octets.TryAcquire(maxOctets) || !s.places.TryAcquire(maxStatements) {
+			t.Error("not all was given back")
 		}
 	})
 }
