@@ -26,11 +26,14 @@ type NodeOptions struct {
 
 // A Node is a process of the relay: a queue, the lease of its lane, and a look at the
 // lanes of others. When its lease has lapsed, others may have adopted what it had, so it
-// forgets everything and goes on under a new lane, as if it had been started again.
+// forgets everything and goes on under a new lane, as if it had been started again; but it
+// still withdraws what it has refused.
 type Node struct {
 	options NodeOptions
 	log     *slog.Logger
 	rules   rules // of the queues
+
+	leftovers *leftovers // of the lives before
 
 	mu   sync.Mutex
 	life *life // nil: not running
@@ -47,7 +50,7 @@ type life struct {
 // of the queue are wrong.
 func NewNode(o NodeOptions) (*Node, error) {
 	o.Times = o.Times.withDefaults()
-	n := &Node{options: o, log: o.Queue.Log}
+	n := &Node{options: o, log: o.Queue.Log, leftovers: newLeftovers()}
 	if n.log == nil {
 		n.log = slog.New(slog.DiscardHandler)
 	}
@@ -114,7 +117,7 @@ func (n *Node) born(metrics prometheus.Registerer) (*life, error) {
 	if l.queue, err = New(o); err != nil {
 		return nil, err
 	}
-	l.queue.rules = n.rules
+	l.queue.rules, l.queue.leftovers = n.rules, n.leftovers
 	l.takeover = newTakeover(o.Journal, n.options.Lanes, l.queue, o.Lane, valid, n.options.Times, n.log)
 	return l, nil
 }

@@ -2,6 +2,7 @@ package relay_test
 
 import (
 	"context"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -45,6 +46,40 @@ func TestAMessageThatIsReadBeforeItIsAcceptedIsSentOnce(t *testing.T) {
 			t.Errorf("sent %d times", sent)
 		}
 		if left, _ := r.Left(r.segments()[0]); left != 0 {
+			t.Errorf("%d left", left)
+		}
+	})
+}
+
+// And so may it while a message is withdrawn from it.
+func TestAMessageThatIsReadBeforeItIsWithdrawnIsNotSent(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		a := r.pool.add("a")
+		r.journal.Inject(func(c relaytest.Call) relaytest.Fault {
+			switch {
+			case c.Has(relay.Accepted):
+				return relaytest.Lie
+			case c.Name == "Load":
+				return func(ctx context.Context, c relaytest.Call) error {
+					err := c.Do(ctx)
+					time.Sleep(time.Minute) // the answer takes its time
+					return err
+				}
+			}
+			return nil
+		})
+		if _, err := r.Submit(t.Context(), submission(relay.Submission{}, "barney"), strings.NewReader(content)); err == nil {
+			t.Fatal("it was accepted")
+		}
+		s := r.segments()[0]
+		if err := r.Resume(t.Context(), s); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		if n := len(a.got()); n != 0 {
+			t.Errorf("sent %d times", n)
+		}
+		if left, _ := r.Left(s); left != 0 {
 			t.Errorf("%d left", left)
 		}
 	})

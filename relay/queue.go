@@ -114,15 +114,13 @@ type Queue struct {
 	chores   fifo // messages of whose delay or end the sender is to hear
 	pending  int  // entries that something is left to do for
 	hints    map[mailbox.MessageID]string
-	said     map[packedSaying]packedSaying  // shared by entries that came to the same
-	untold   map[mailbox.MessageID]stamp    // when a sender is told of a delay who could not be
-	spared   map[mailbox.MessageID]stamp    // until when a message goes on that has expired by this clock alone
-	arriving map[mailbox.MessageID]struct{} // messages not yet accepted, or refused and not withdrawn: a load leaves them alone
+	said     map[packedSaying]packedSaying // shared by entries that came to the same
+	untold   map[mailbox.MessageID]stamp   // when a sender is told of a delay who could not be
+	spared   map[mailbox.MessageID]stamp   // until when a message goes on that has expired by this clock alone
 	fresh    fresh
-	withdraw []withdrawal
-	unneeded []mailbox.MessageID // whose content is to be released
 
-	rules rules
+	leftovers *leftovers // shared with the other lives of the process
+	rules     rules
 }
 
 // rules are what a test switches off, to see that it is missed.
@@ -143,8 +141,8 @@ func New(o Options) (*Queue, error) {
 		opening: make(chan struct{}, 1), kick: make(chan struct{}, 1),
 		segments: make(map[Segment]*segment), hints: make(map[mailbox.MessageID]string),
 		said: make(map[packedSaying]packedSaying), untold: make(map[mailbox.MessageID]stamp), ready: newLines(),
-		spared:   make(map[mailbox.MessageID]stamp),
-		arriving: make(map[mailbox.MessageID]struct{}), fresh: fresh{of: make(map[mailbox.MessageID][]byte)},
+		spared: make(map[mailbox.MessageID]stamp),
+		fresh:  fresh{of: make(map[mailbox.MessageID][]byte)}, leftovers: newLeftovers(),
 	}
 	q.metrics = newMetrics(q)
 	if o.Registerer != nil {
@@ -188,7 +186,7 @@ func (q *Queue) Run(ctx context.Context) {
 	defer end.Stop()
 	tasks.Wait()
 	chores.Wait()
-	q.withdrawAgain(work) // nobody else knows of these
+	q.withdrawAgain(work) // nobody but the next life knows of these
 	q.releaseAgain(work)
 }
 

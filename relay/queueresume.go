@@ -111,8 +111,7 @@ func (q *Queue) merge(m *message) {
 	defer q.mu.Unlock()
 	s := m.segment
 	_, finished := s.finished[m.id]
-	_, arriving := q.arriving[m.id]
-	if finished || arriving || s.gone {
+	if finished || s.gone || q.leftovers.has(m.id) {
 		return
 	}
 	switch known := s.messages[m.id]; {

@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
-	"time"
 
 	"restante/mailbox"
 )
@@ -16,7 +14,8 @@ import (
 // returns nil the message is durable, and every recipient gets it or the sender hears of
 // it. It fails with mailbox.ErrUnavailable where trying again may help, with
 // mailbox.ErrFull where too much waits or the store is full, and with ErrBatch where the
-// envelope is too large; then nothing is sent, unless this process dies at that moment.
+// envelope is too large; then nothing is sent, unless this process dies at that moment or
+// the store cannot be reached from here until another has taken over.
 //
 // Where the submission does not say when it was accepted, it is now; where it does not
 // say when it expires, its class does. Octets are counted.
@@ -78,8 +77,9 @@ func (q *Queue) takesMail(recipients int) error {
 		return fmt.Errorf("relay: submit: %w: %w", mailbox.ErrUnavailable, ErrLease)
 	case q.pending+recipients > q.options.Most:
 		return fmt.Errorf("relay: submit: %d wait already: %w", q.pending, mailbox.ErrFull)
-	case len(q.withdraw) >= mostToRepeat:
-		return fmt.Errorf("relay: submit: %d refused before are to be withdrawn: %w", len(q.withdraw), mailbox.ErrUnavailable)
+	}
+	if n := q.leftovers.toWithdraw(); n >= mostToRepeat {
+		return fmt.Errorf("relay: submit: %d refused before are to be withdrawn: %w", n, mailbox.ErrUnavailable)
 	}
 	return nil
 }
@@ -95,7 +95,7 @@ func (q *Queue) accept(ctx context.Context, id mailbox.MessageID, s Submission, 
 	if err != nil {
 		return err
 	}
-	q.arrives(id)
+	q.leftovers.arrives(id)
 	accepted := q.event(id, Whole, Accepted, 0, data)
 	accepted.Content = short
 	err = in.writer.offer(accepted)
@@ -103,7 +103,8 @@ func (q *Queue) accept(ctx context.Context, id mailbox.MessageID, s Submission, 
 		err = ErrLease // another may have read the segment before this was in it
 	}
 	if err != nil {
-		q.takeBack(withdrawal{id, in, len(s.Recipients)})
+		q.metrics.refused.Inc()
+		q.leftovers.refuse(withdrawal{id, in.Segment, len(s.Recipients)})
 		if !errors.Is(err, mailbox.ErrUnavailable) {
 			err = fmt.Errorf("%w: %w", mailbox.ErrUnavailable, err)
 		}
@@ -112,7 +113,7 @@ func (q *Queue) accept(ctx context.Context, id mailbox.MessageID, s Submission, 
 	m := q.newMessage(id, in, &s)
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	delete(q.arriving, id)
+	q.leftovers.arrived(id)
 	if !in.gone { // else who has the segment now has read this too, as the lease was ours
 		in.messages[id] = m
 		if s.Journalled {
@@ -121,99 +122,4 @@ func (q *Queue) accept(ctx context.Context, id mailbox.MessageID, s Submission, 
 		q.place(m, 0)
 	}
 	return nil
-}
-
-func (q *Queue) arrives(id mailbox.MessageID) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.arriving[id] = struct{}{}
-}
-
-// A withdrawal is a message that was refused although it may be in the journal.
-type withdrawal struct {
-	id      mailbox.MessageID
-	in      *segment
-	entries int
-}
-
-const (
-	// How many withdrawals are remembered before new mail is refused unread, and how many
-	// contents to release.
-	mostToRepeat = 10_000
-	// How long one of them may take.
-	repeatTimeout = 5 * time.Second
-)
-
-// takeBack sees to it that a refused message is not sent after all.
-func (q *Queue) takeBack(w withdrawal) {
-	q.metrics.refused.Inc()
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.withdraw = append(q.withdraw, w)
-}
-
-// withdrawAgain writes that refused messages were, until that fails.
-func (q *Queue) withdrawAgain(ctx context.Context) {
-	data, err := Encode(CancelledData{By: "refused"})
-	if err != nil {
-		return
-	}
-	for ctx.Err() == nil {
-		q.mu.Lock()
-		if len(q.withdraw) == 0 {
-			q.mu.Unlock()
-			return
-		}
-		w := q.withdraw[0]
-		q.mu.Unlock()
-		cancelled := q.event(w.id, Whole, Cancelled, 0, data)
-		cancelled.Last = true
-		if err := w.in.writer.append(cancelled); err != nil {
-			return
-		}
-		q.mu.Lock()
-		q.withdraw = slices.Delete(q.withdraw, 0, 1)
-		delete(q.arriving, w.id)
-		q.unreserve(w.in, w.entries)
-		q.mu.Unlock()
-	}
-}
-
-// release lets go of the content of a message for which nothing is left to do, or sees
-// to it that this is done later.
-func (q *Queue) release(ids ...mailbox.MessageID) {
-	if err := q.releaseNow(ids); err != nil {
-		q.options.Log.Warn("content not released yet", "messages", len(ids), "err", err)
-		q.mu.Lock()
-		defer q.mu.Unlock()
-		room := mostToRepeat - len(q.unneeded)
-		q.unneeded = append(q.unneeded, ids[:min(len(ids), room)]...) // others are left to the sweep
-	}
-}
-
-func (q *Queue) releaseNow(ids []mailbox.MessageID) error {
-	ctx, cancel := context.WithTimeout(context.Background(), repeatTimeout)
-	defer cancel()
-	contents := make([]mailbox.Message, len(ids))
-	for i, id := range ids {
-		contents[i] = mailbox.Message{ID: id, Recipients: 1}
-	}
-	return q.options.Contents.Release(ctx, mailbox.Outbound, contents...)
-}
-
-// releaseAtOnce is how many contents are released in one call.
-const releaseAtOnce = 500
-
-func (q *Queue) releaseAgain(ctx context.Context) {
-	for ctx.Err() == nil {
-		q.mu.Lock()
-		ids := slices.Clone(q.unneeded[:min(len(q.unneeded), releaseAtOnce)])
-		q.mu.Unlock()
-		if len(ids) == 0 || q.releaseNow(ids) != nil {
-			return
-		}
-		q.mu.Lock()
-		q.unneeded = slices.Delete(q.unneeded, 0, len(ids))
-		q.mu.Unlock()
-	}
 }
