@@ -42,6 +42,15 @@ func (p *pair) takenOver(t *testing.T) {
 
 	settles(t, "dc2 does not have the contents", func() bool { return hasContent(t, j, segment, events[2]) })
 
+	order := relay.Beat{Lane: segment.Lane, Node: "dc1"}
+	beat(t, p.two, order)
+	if got := beatsOf(t, p.two, segment.Lane); len(got) != 1 || got[0].Seq != 0 || !has("") {
+		t.Errorf("dc2 hears %+v of the lane that it is to adopt", got)
+	}
+	if got := beatsOf(t, p.one, segment.Lane); len(got) != 1 || got[0].Seq != 1 {
+		t.Errorf("dc1 hears %+v of its lane", got)
+	}
+
 	claim(t, p.two, segment, adopter, relay.Claim{})
 	settles(t, "dc1 does not know who works on it", func() bool { return claimOf(t, p.one, segment).Lane == adopter })
 	appendTo(t, j, segment, lastOf(events[0]))

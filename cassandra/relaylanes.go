@@ -31,7 +31,8 @@ var (
 type relayLanes struct{ *session }
 
 // beatenAt is the write timestamp of a beat: it grows with the beats and not with a
-// clock, so that a lane whose clock is set back does not look dead.
+// clock, so that a lane whose clock is set back does not look dead. An order to adopt a
+// lane comes before the first.
 func beatenAt(b relay.Beat) writeTime { return insertedAt(b.Lane) + writeTime(min(b.Seq, maxBeats)) }
 
 // maxBeats is how many beats are told apart: more than a lane can have.

@@ -62,6 +62,25 @@ func TestABeatFollowsTheLastOneAlthoughTheClockWasSetBack(t *testing.T) {
 	}
 }
 
+func TestTheLaterOfTwoOrdersStays(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	first := relay.Beat{Lane: ids.Next(), Node: "dc2", Data: []byte("greater")}
+	later := relay.Beat{Lane: first.Lane, Node: "dc2", Data: []byte("again")}
+	beat(t, s, first)
+	settles(t, "the first order stays", func() bool { // they differ by the second in which they expire
+		beat(t, s, later)
+		got := beatsOf(t, s, first.Lane)
+		return len(got) == 1 && string(got[0].Data) == string(later.Data)
+	})
+	alive := relay.Beat{Lane: first.Lane, Node: "one", Seq: 1}
+	beat(t, s, alive)
+	beat(t, s, later)
+	if got := beatsOf(t, s, first.Lane); len(got) != 1 || got[0].Seq != 1 || got[0].Node != "one" || len(got[0].Data) > 0 {
+		t.Errorf("beats are %+v; want that of the lane", got)
+	}
+}
+
 func TestALaneThatHasNotBeatenIsAmongTheLanesAlone(t *testing.T) {
 	t.Parallel()
 	s, segment := newStore(t), aSegment()

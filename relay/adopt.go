@@ -50,8 +50,9 @@ const (
 // time what is done is forgotten.
 var again = []time.Duration{30 * time.Second, 2 * time.Minute, 10 * time.Minute, time.Hour}
 
-// A takeover finds lanes that died and adopts their segments. Where the store has no
-// Lanes, all lanes but the own are dead, as only one process can open it.
+// A takeover finds lanes that died, or of which an operator says so, and adopts their
+// segments. Where the store has no Lanes, all lanes but the own are dead, as only one
+// process can open it.
 type takeover struct {
 	journal Journal
 	lanes   Lanes // nil: nobody else has the store
@@ -68,7 +69,6 @@ type takeover struct {
 	adopted  map[Segment]*adoption
 	claiming map[Segment]bool
 	taken    map[Segment]holding
-	commands map[mailbox.MessageID]bool // lanes that an operator has declared dead
 }
 
 // A sighting is when a beat of a lane was heard that was new, by our clock.
@@ -80,6 +80,7 @@ type sighting struct {
 // An estate is what a dead lane has left.
 type estate struct {
 	since  time.Time // of death
+	until  time.Time // what was opened later is left alone; zero: nothing is
 	looked int       // how often it was listed and empty
 	next   time.Time // when it is listed again; zero: never
 	cared  bool      // there was something, and somebody had all of it
@@ -104,7 +105,6 @@ func newTakeover(journal Journal, lanes Lanes, worker Worker, lane mailbox.Messa
 		journal: journal, lanes: lanes, worker: worker, lane: lane, lease: lease, times: times, log: log,
 		heard: make(map[mailbox.MessageID]sighting), dead: make(map[mailbox.MessageID]*estate),
 		adopted: make(map[Segment]*adoption), claiming: make(map[Segment]bool), taken: make(map[Segment]holding),
-		commands: make(map[mailbox.MessageID]bool),
 	}
 }
 
@@ -164,6 +164,10 @@ func (t *takeover) watch(ctx context.Context) error {
 	}
 	t.watched = now
 	for _, b := range beats {
+		if b.Seq == 0 {
+			t.obey(b, began)
+			continue
+		}
 		known, ok := t.heard[b.Lane]
 		if !ok || b.Seq != known.seq {
 			t.heard[b.Lane] = sighting{b.Seq, now}
@@ -177,6 +181,17 @@ func (t *takeover) watch(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// obey takes a lane for dead, as an operator has ordered. The caller holds the lock.
+func (t *takeover) obey(order Beat, now time.Time) {
+	until := orderedUntil(order)
+	if e := t.dead[order.Lane]; e != nil && e.until.Equal(until) {
+		return
+	}
+	t.log.Info("lane is to be taken over", "lane", order.Lane, "datacenter", order.Node)
+	t.dead[order.Lane] = &estate{since: now, until: until, next: now}
+	t.orphan(now)
 }
 
 // orphan has all be listed that somebody had, since one has died. The caller holds the
@@ -252,6 +267,9 @@ func (t *takeover) due(lane mailbox.MessageID, segments []Segment, now time.Time
 		return nil // it lives
 	}
 	e.next, e.cared = now.Add(watchInterval), false
+	segments = slices.DeleteFunc(segments, func(s Segment) bool {
+		return !e.until.IsZero() && s.ID.Time().After(e.until)
+	})
 	t.forgetTaken(lane, segments)
 	if len(segments) == 0 {
 		if e.next = (time.Time{}); e.looked < len(again) {
@@ -295,7 +313,7 @@ func (t *takeover) forgetTaken(lane mailbox.MessageID, there []Segment) {
 // rank is how many of those who live go before us to a segment: each process finds the
 // same order (rendezvous hashing).
 func (t *takeover) rank(s Segment, now time.Time) int {
-	if t.lanes == nil || t.commands[s.Lane] {
+	if t.lanes == nil {
 		return 0
 	}
 	own, before := weigh(s, t.lane), 0
@@ -318,9 +336,6 @@ func weigh(s Segment, lane mailbox.MessageID) []byte {
 // alive reports whether a lane may live: also one that was never heard, for a while. The
 // caller holds the lock.
 func (t *takeover) alive(lane mailbox.MessageID, now time.Time) bool {
-	if t.commands[lane] {
-		return false
-	}
 	known, ok := t.heard[lane]
 	if !ok {
 		return t.lanes != nil && t.dead[lane] == nil && now.Sub(lane.Time()) < Kept
@@ -542,26 +557,48 @@ func (t *takeover) living() int {
 // ErrAlone is what adopting a data centre fails with where the store has no other.
 var ErrAlone = errors.New("relay: one process has this store, and no other data centre")
 
+// reach is how much later than an order what it is about may have been opened, by clocks
+// that differ. It has an end, so that a data centre whose processes were cut off and have
+// not been started anew has its mail for itself again.
+const reach = 10 * time.Minute
+
 // declareDead has all lanes of a data centre be adopted, whether they live or not. It
-// returns how many there are.
+// returns how many there are. To each process of this data centre, however often it starts
+// anew, the order is a beat among those here: the one before the first, so that a lane
+// which does beat here is not touched.
 func (t *takeover) declareDead(ctx context.Context, datacenter string) (int, error) {
 	if t.lanes == nil {
 		return 0, ErrAlone
 	}
-	ctx, cancel := context.WithTimeout(ctx, listTimeout)
+	listing, cancel := context.WithTimeout(ctx, listTimeout)
 	defer cancel()
-	lanes, err := t.journal.Lanes(ctx, datacenter)
+	lanes, err := t.journal.Lanes(listing, datacenter)
 	if err != nil {
 		return 0, fmt.Errorf("relay: lanes of %s: %w", datacenter, err)
 	}
-	now := time.Now()
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	for _, lane := range lanes {
-		if lane != t.lane {
-			t.commands[lane] = true
-			t.dead[lane] = &estate{since: now, next: now}
+	order := Beat{Node: datacenter, Data: []byte(time.Now().UTC().Format(time.RFC3339))}
+	for _, order.Lane = range lanes {
+		if err := t.order(ctx, order); err != nil {
+			return 0, err
 		}
 	}
 	return len(lanes), nil
+}
+
+func (t *takeover) order(ctx context.Context, order Beat) error {
+	ctx, cancel := context.WithTimeout(ctx, t.times.Write)
+	defer cancel()
+	if err := t.lanes.Beat(ctx, order); err != nil {
+		return fmt.Errorf("relay: order to adopt lane %s: %w", order.Lane, err)
+	}
+	return nil
+}
+
+// orderedUntil is zero where the order cannot be read: better twice than never.
+func orderedUntil(order Beat) time.Time {
+	given, err := time.Parse(time.RFC3339, string(order.Data))
+	if err != nil {
+		return time.Time{}
+	}
+	return given.Add(reach)
 }

@@ -167,9 +167,10 @@ func (n *Node) Living() int {
 	return l.takeover.living()
 }
 
-// AdoptDatacenter has this node adopt what the lanes of another data centre have left to
-// do, and returns how many lanes there are. Nobody can tell from here whether that data
-// centre is dead or only out of reach; where it is at work, its mail is sent twice.
+// AdoptDatacenter has the nodes of this data centre adopt what the lanes that another has
+// by now have left to do, and returns how many lanes there are. The order outlasts this
+// node. Nobody can tell from here whether that data centre is dead or only out of reach;
+// where it is at work, its mail is sent twice.
 func (n *Node) AdoptDatacenter(ctx context.Context, name string) (lanes int, err error) {
 	l, err := n.current()
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -200,6 +201,8 @@ type scenario struct {
 	weather weather
 	// strike does harm, ten seconds after the first mail came in at the first host.
 	strike func(w *world)
+	// elsewhere are the hosts of another data centre.
+	elsewhere []int
 	// most is how many mails may arrive twice: what is in flight at each harm.
 	most   int
 	mutant func(n *relay.Node)
@@ -254,7 +257,11 @@ func (s scenario) play(t *testing.T, seed uint64) (accepted, lost, twice int) {
 
 // start starts a host; its node is one of those that the scenario has.
 func (w *world) start(t *testing.T, s scenario, i int, running *sync.WaitGroup) {
-	h := &host{world: w, store: w.store.Process(""), change: make(chan struct{})}
+	datacenter := ""
+	if slices.Contains(s.elsewhere, i) {
+		datacenter = "elsewhere"
+	}
+	h := &host{world: w, store: w.store.Process(datacenter), change: make(chan struct{})}
 	h.store.Inject(h.gated(s.weather))
 	node, err := relay.NewNode(relay.NodeOptions{
 		Queue: relay.Options{
@@ -353,6 +360,21 @@ func pauseBoth(w *world) {
 	w.hosts[1].pause(w.within(time.Second, 40*time.Second))
 }
 
+// killAdopter kills the owner, and the one that is told to adopt its data centre.
+func killAdopter(w *world) {
+	w.hosts[0].kill()
+	time.Sleep(w.within(time.Second, 30*time.Second))
+	told := w.hosts[1]
+	for {
+		if _, err := told.node.AdoptDatacenter(context.Background(), "elsewhere"); err == nil {
+			break
+		}
+		time.Sleep(time.Second)
+	}
+	time.Sleep(w.within(time.Millisecond, 30*time.Second))
+	told.kill()
+}
+
 // atOnce has all who live claim at the same instant.
 var atOnce = relay.Times{Stagger: 1}
 
@@ -370,6 +392,12 @@ func TestMailIsSentWhateverDies(t *testing.T) {
 		"all claim at once while the store is tired":   {weather: tired, strike: killOwner, times: atOnce, most: modelConcurrency},
 		"all claim at once, and the owner only pauses": {weather: slow, strike: pauseOwner, times: atOnce, most: modelConcurrency},
 		"nobody is killed but the store is sick":       {weather: sick, strike: func(*world) {}, most: 4 * modelConcurrency},
+		"the owner is killed, and who is told to adopt its data centre": {
+			weather: calm, strike: killAdopter, elsewhere: []int{0}, most: 2 * modelConcurrency},
+		"the owner is killed, and who is told to adopt its data centre, while the store is sick": {
+			weather: sick, strike: killAdopter, elsewhere: []int{0}, most: 4 * modelConcurrency},
+		"the owner is killed, and its data centre adopts it beside another": {
+			weather: slow, strike: killAdopter, elsewhere: []int{0, 3}, most: 2 * modelConcurrency},
 	} {
 		t.Run(name, func(t *testing.T) {
 			all := 0

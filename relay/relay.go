@@ -141,8 +141,9 @@ type Journal interface {
 	// What is appended after it may or may not be found.
 	Close(ctx context.Context, s Segment) error
 
-	// Lanes are those of a data centre that may have segments; an empty name is the
-	// data centre of this process.
+	// Lanes are those of a data centre that may have segments: that have opened one from
+	// there, or of which somebody there says anything by Beat. An empty name is the data
+	// centre of this process.
 	Lanes(ctx context.Context, datacenter string) ([]mailbox.MessageID, error)
 
 	// Segments are those of a lane that were opened and not closed.
@@ -151,13 +152,17 @@ type Journal interface {
 
 // Lanes is the seam by which processes on one store see each other. A store that only
 // one process can open has none. Both kinds of row are registers that are overwritten:
-// a beat has one writer, and of two claims the one with the higher version stays.
+// of two beats the one with the higher count stays, and of two claims the one with the
+// higher version.
 type Lanes interface {
-	// Beat says that a lane lives. It is read by others by Beats.
+	// Beat says that a lane lives, or with the count 0 that one of another data centre is
+	// dead to this one. It is read by others of this data centre by Beats, for as long as
+	// the events of an entry are kept. Of two with the count 0 the one that was written
+	// seconds later stays.
 	Beat(ctx context.Context, b Beat) error
 
 	// Beats are the last beats of the lanes of this data centre, dead ones included
-	// until the store forgets them.
+	// until the store forgets them, and what was said here about lanes of others.
 	Beats(ctx context.Context) ([]Beat, error)
 
 	// Claimed is who says that he works on a segment that was another's; the zero
@@ -174,9 +179,9 @@ type Lanes interface {
 // A Beat is what a lane says about itself.
 type Beat struct {
 	Lane mailbox.MessageID
-	Node string // what the operator calls the process
-	Seq  uint64 // higher with every beat
-	Data []byte // what else others may know of it, such as its rates
+	Node string // what the operator calls the process; with the count 0, the data centre
+	Seq  uint64 // higher with every beat; 0: an order to adopt what the lane has left
+	Data []byte // what else others may know of it, such as its rates; with the count 0, of the order
 }
 
 // A Claim is what stands in the register of a segment.

@@ -344,7 +344,7 @@ func (c *adoptCommand) Run(ctx context.Context, relay *relayCommand, std streams
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(std.out, "%d lives of processes there may have left mail; what they left is in the queue of this server soon\n", lanes)
+	_, err = fmt.Fprintf(std.out, "%d lives of processes there may have left mail; what they left is in the queues of the servers here soon\n", lanes)
 	return err
 }
 

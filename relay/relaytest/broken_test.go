@@ -458,6 +458,24 @@ var brokenStores = map[string]struct {
 			return inner.Beat(ctx, b)
 		}})(s)
 	}, []string{"Lanes/the last beat of a lane is heard", "Lanes/many lanes beat at the same time"}},
+	"hears what came last": {func(s *store) {
+		var last sync.Map
+		both(lanes{beat: func(ctx context.Context, inner relay.Lanes, b relay.Beat) error {
+			b.Data = bytes.Clone(b.Data)
+			last.Store(b.Lane, b)
+			return inner.Beat(ctx, b)
+		}, beats: func(beats []relay.Beat) []relay.Beat {
+			for i, b := range beats {
+				said, _ := last.Load(b.Lane)
+				beats[i] = said.(relay.Beat)
+				beats[i].Data = bytes.Clone(beats[i].Data)
+			}
+			return beats
+		}})(s)
+	}, []string{"Lanes/a beat that comes late changes nothing"}},
+	"hears of no order": {both(lanes{beats: func(beats []relay.Beat) []relay.Beat {
+		return slices.DeleteFunc(beats, func(b relay.Beat) bool { return b.Seq == 0 })
+	}}), []string{"Lanes/every field of a beat comes back/no count", "Lanes/an order to adopt gives way to a beat"}},
 	"hears ten lanes": {both(lanes{beats: func(beats []relay.Beat) []relay.Beat { return beats[:min(10, len(beats))] }}), []string{"Lanes/many lanes beat at the same time"}},
 	"forgets what a beat says": {both(lanes{beat: func(ctx context.Context, inner relay.Lanes, b relay.Beat) error {
 		b.Data = nil

@@ -19,6 +19,8 @@ func (o Options) Lanes(t *testing.T, open func(t *testing.T) (a, b relay.Lanes))
 	t.Run("a beat is heard by both", s.beat)
 	t.Run("every field of a beat comes back", s.comesBack)
 	t.Run("the last beat of a lane is heard", s.lastBeat)
+	t.Run("a beat that comes late changes nothing", s.late)
+	t.Run("an order to adopt gives way to a beat", s.order)
 	t.Run("many lanes beat at the same time", s.many)
 	t.Run("what a beat says is not shared with its caller", s.notShared)
 	t.Run("a segment that nobody claimed has the zero claim", s.unclaimed)
@@ -81,6 +83,26 @@ func (s lanesSuite) lastBeat(t *testing.T) {
 		s.beats(t, s.a, beat)
 		s.hears(t, beat.Lane, &beat)
 	}
+}
+
+func (s lanesSuite) late(t *testing.T) {
+	beat := newBeat(5)
+	s.beats(t, s.a, beat)
+	for _, seq := range []uint64{3, 0} {
+		late := relay.Beat{Lane: beat.Lane, Node: "late", Seq: seq, Data: []byte("late")}
+		s.beats(t, s.a, late)
+		s.beats(t, s.b, late)
+	}
+	s.hears(t, beat.Lane, &beat)
+}
+
+func (s lanesSuite) order(t *testing.T) {
+	order := newBeat(0)
+	s.beats(t, s.b, order)
+	s.hears(t, order.Lane, &order)
+	beat := relay.Beat{Lane: order.Lane, Node: "it lives", Seq: 1}
+	s.beats(t, s.a, beat)
+	s.hears(t, order.Lane, &beat)
 }
 
 func (s lanesSuite) many(t *testing.T) {

@@ -31,8 +31,8 @@ type Memory struct {
 type memoryStore struct {
 	mu       sync.Mutex
 	segments map[relay.Segment]*memorySegment
-	lanes    map[mailbox.MessageID]string // data centre by lane
-	beats    map[mailbox.MessageID]memoryBeat
+	lanes    map[place]bool
+	beats    map[place]relay.Beat
 	claims   map[relay.Segment]relay.Claim
 }
 
@@ -43,17 +43,18 @@ type memorySegment struct {
 	closed   bool
 }
 
-type memoryBeat struct {
-	relay.Beat
+// A place is where something is said of a lane.
+type place struct {
 	datacenter string
+	lane       mailbox.MessageID
 }
 
 // NewMemory is the first process on a store of its own.
 func NewMemory() *Memory {
 	first := &Memory{store: &memoryStore{
 		segments: make(map[relay.Segment]*memorySegment),
-		lanes:    make(map[mailbox.MessageID]string),
-		beats:    make(map[mailbox.MessageID]memoryBeat),
+		lanes:    make(map[place]bool),
+		beats:    make(map[place]relay.Beat),
 		claims:   make(map[relay.Segment]relay.Claim),
 	}}
 	return first.Process("")
@@ -72,9 +73,7 @@ func (m *Memory) Open(ctx context.Context, s relay.Segment) error {
 		if m.store.segments[s] == nil || m.store.segments[s].closed {
 			m.store.segments[s] = &memorySegment{events: make(map[name]relay.Event), contents: make(map[mailbox.MessageID][]byte)}
 		}
-		if _, known := m.store.lanes[s.Lane]; !known {
-			m.store.lanes[s.Lane] = m.datacenter
-		}
+		m.store.lanes[place{m.datacenter, s.Lane}] = true
 		return nil
 	})
 }
@@ -175,9 +174,9 @@ func (m *Memory) Lanes(ctx context.Context, datacenter string) (lanes []mailbox.
 		datacenter = m.datacenter
 	}
 	err = m.call(ctx, Call{Name: "Lanes"}, func() error {
-		for lane, at := range m.store.lanes {
-			if at == datacenter {
-				lanes = append(lanes, lane)
+		for at := range m.store.lanes {
+			if at.datacenter == datacenter {
+				lanes = append(lanes, at.lane)
 			}
 		}
 		slices.SortFunc(lanes, mailbox.MessageID.Compare)
@@ -202,17 +201,21 @@ func (m *Memory) Segments(ctx context.Context, lane mailbox.MessageID) (segments
 func (m *Memory) Beat(ctx context.Context, b relay.Beat) error {
 	b.Data = slices.Clone(b.Data)
 	return m.call(ctx, Call{Name: "Beat", Lane: b.Lane}, func() error {
-		m.store.beats[b.Lane] = memoryBeat{b, m.datacenter}
+		at := place{m.datacenter, b.Lane}
+		if b.Seq >= m.store.beats[at].Seq {
+			m.store.beats[at] = b
+		}
+		m.store.lanes[at] = true
 		return nil
 	})
 }
 
 func (m *Memory) Beats(ctx context.Context) (beats []relay.Beat, err error) {
 	err = m.call(ctx, Call{Name: "Beats"}, func() error {
-		for _, b := range m.store.beats {
-			if b.datacenter == m.datacenter {
+		for at, b := range m.store.beats {
+			if at.datacenter == m.datacenter {
 				b.Data = slices.Clone(b.Data)
-				beats = append(beats, b.Beat)
+				beats = append(beats, b)
 			}
 		}
 		slices.SortFunc(beats, func(a, b relay.Beat) int { return a.Lane.Compare(b.Lane) })
