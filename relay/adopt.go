@@ -333,12 +333,12 @@ func weigh(s Segment, lane mailbox.MessageID) []byte {
 	return h.Sum(nil)
 }
 
-// alive reports whether a lane may live: also one that was never heard, for a while. The
-// caller holds the lock.
+// alive reports whether a lane may live: also one that was never heard, as those of other
+// data centres are not. The caller holds the lock.
 func (t *takeover) alive(lane mailbox.MessageID, now time.Time) bool {
 	known, ok := t.heard[lane]
 	if !ok {
-		return t.lanes != nil && t.dead[lane] == nil && now.Sub(lane.Time()) < Kept
+		return t.lanes != nil && t.dead[lane] == nil
 	}
 	return now.Sub(known.since) < t.times.Dead
 }
@@ -378,7 +378,9 @@ func (t *takeover) claim(ctx context.Context, s Segment) error {
 	}
 	t.mu.Lock()
 	asked := time.Now()
-	taken := !over.Lane.IsZero() && over.Lane != t.lane && t.alive(over.Lane, asked)
+	_, heard := t.heard[over.Lane]
+	stale := !heard && asked.Sub(time.UnixMicro(over.Version)) >= Kept // what there was then is gone
+	taken := !over.Lane.IsZero() && over.Lane != t.lane && t.alive(over.Lane, asked) && !stale
 	if taken {
 		t.taken[s] = holding{over.Lane, asked.Add(takenRest)}
 	}

@@ -282,3 +282,37 @@ func TestAnOrderDoesNoHarmToWhoBeatsHere(t *testing.T) {
 		r.wantArrived(id, 1)
 	})
 }
+
+// Of who works in another data centre nothing is heard here. His claim is believed as long
+// as mail is kept, however long he has lived before.
+func TestAClaimFromAnotherDataCentreIsBelievedByItsOwnAge(t *testing.T) {
+	for name, c := range map[string]struct {
+		before, after time.Duration // the claim
+		waits         int           // here
+	}{
+		"by a young process":                    {time.Hour, time.Minute, 0},
+		"by one that has lived for long":        {3 * relay.Kept, time.Minute, 0},
+		"by one that has lived for long, later": {3 * relay.Kept, relay.Kept - time.Hour, 0},
+		"before what was kept then is gone":     {time.Hour, relay.Kept + time.Minute, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inRealm(t, func(t *testing.T, r *realm) {
+				r.down(true)
+				process, elsewhere := r.ids.Next(), r.store.Process("elsewhere")
+				time.Sleep(c.before)
+				in := relay.Segment{Lane: r.ids.Next(), ID: r.ids.Next()}
+				if err := elsewhere.Claim(t.Context(), in, process, relay.Claim{}); err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(c.after)
+				if err := r.store.Beat(t.Context(), relay.Beat{Lane: in.Lane, Seq: 1}); err != nil {
+					t.Fatal(err)
+				}
+				accept(t, r.store, in, r.ids.Next())
+				here := r.start("")
+				time.Sleep(time.Minute)
+				r.wantWaiting(here, c.waits)
+			})
+		})
+	}
+}
