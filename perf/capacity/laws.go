@@ -153,17 +153,19 @@ func varies(t term, points []report.Point) bool {
 	})
 }
 
-// observe has the factors of each point. A point that does not tell one of them, or
-// that cost nothing, is refused: nobody knows what it stands for.
+// observe has the factors of each point, and the least that it cost in any round: what else
+// a machine does, such as to compile Java or to compact, only adds to that. A point that
+// does not tell one of the factors, or that cost nothing, is refused: nobody knows what it
+// stands for.
 func (l law) observe(points []report.Point) ([]observation, error) {
 	var all []observation
 	for _, p := range points {
-		o := observation{name: condition(p), cost: p.Value}
+		o := observation{name: condition(p), cost: p.Min}
 		if l.unit != p.UnitY {
 			return nil, fmt.Errorf("%s at %s is in %q, not in %s", l.name(), o.name, p.UnitY, l.unit)
 		}
-		if p.Value <= 0 {
-			return nil, fmt.Errorf("%s at %s is %v", l.name(), o.name, p.Value)
+		if o.cost <= 0 {
+			return nil, fmt.Errorf("%s at %s is %v", l.name(), o.name, o.cost)
 		}
 		if l.perCopy {
 			if n, ok := p.Condition(sweep.Copies); ok && n > 0 {

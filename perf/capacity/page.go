@@ -62,7 +62,7 @@ func (p *page) fits(m model, checked bool) {
 		how = "points that were measured for that alone"
 	}
 	p.line("## What it costs\n")
-	p.line("The sums that are closest to the points, by relative error, with no part below zero. *Held\nout* is the one that was met worst of %s.\nA sum that misses it by more than %.0f %% is bad: it cannot be sized with.\n", how, 100*trusted)
+	p.line("The sums that are closest to the points, by relative error, with no part below zero. A point\nis the least of its rounds: what else goes on only adds to the cost. *Held out* is the one\nthat was met worst of %s.\nA sum that misses it by more than %.0f %% is bad: what is sized with it may be wrong by as much.\n", how, 100*trusted)
 	p.line("| cost | sum | points | furthest of them | held out | |\n| --- | --- | --- | --- | --- | --- |")
 	for _, f := range m {
 		verdict := "good"

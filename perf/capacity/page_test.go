@@ -4,6 +4,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -143,6 +144,16 @@ func TestAStatementIsPartOfTheCost(t *testing.T) {
 		if !strings.Contains(text.String(), want) {
 			t.Errorf("no %q in\n%s", want, text.String())
 		}
+	}
+}
+
+func TestWhatElseGoesOnIsNotPartOfTheCost(t *testing.T) {
+	points := sweeps()
+	for i, p := range points {
+		points[i] = p.Of(p.Value, 1.1*p.Value, 9*p.Value)
+	}
+	if got, want := fitOf(t, points), fitOf(t, sweeps()); !reflect.DeepEqual(got, want) {
+		t.Errorf("with rounds that cost more the fits are\n%+v\nand not\n%+v", got, want)
 	}
 }
 
