@@ -210,6 +210,8 @@ func (s *service) heed(v verdict, account mailbox.Address, now time.Time, trial 
 		s.breaker.end(now, false, trial)
 	case v.failed && (v.away || !s.document.Destinations):
 		s.breaker.end(now, true, trial)
+	case v.failed: // a destination did; the service itself has answered
+		s.breaker.end(now, false, trial)
 	case trial:
 		s.breaker.trial = false // nothing was learnt
 	}

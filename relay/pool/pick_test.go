@@ -428,6 +428,12 @@ func TestAnAgentMaySpeakToDestinationsToo(t *testing.T) {
 		s.is("direct", pool.Up)
 		results(5, relay.Transport) // the agent itself is away
 		s.is("direct", pool.Down)
+		for range 6 {
+			a.forSeconds(1)
+		}
+		s.is("direct", pool.Trial)
+		results(1, relay.Temporary)
+		s.is("direct", pool.Up)
 	})
 }
 
