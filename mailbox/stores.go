@@ -23,8 +23,8 @@ type Content struct {
 	Repeatable bool
 }
 
-// Contents keeps what messages consist of: written once, never changed, read
-// as a stream. Lines end in CRLF and are not dot-stuffed.
+// Contents keeps what messages consist of: written once and, unless it is Repeatable,
+// never changed, read as a stream. Lines end in CRLF and are not dot-stuffed.
 type Contents interface {
 	// Put reads r to its end and returns the number of octets. When it returns
 	// nil, the content can be opened, and it is durable no later than the first
