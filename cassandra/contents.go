@@ -103,8 +103,9 @@ func tableFor(c mailbox.Content) *contentTable {
 	return temporaryContents
 }
 
-// MaxLife is how long what has a time to live may live, and so a temporary address. Cassandra knows longer ones,
-// but some of its versions and settings none that end after January 2038.
+// MaxLife is how long what has a time to live may live, and so a temporary address.
+// Cassandra knows longer ones, but some of its versions and settings none that end after
+// January 2038.
 const MaxLife = 366 * 24 * time.Hour
 
 // temporary reports whether what is written at a time and expires at another has a
