@@ -184,6 +184,7 @@ func (o Options) cluster(dialer gocql.Dialer) *gocql.ClusterConfig {
 	c.ConnectTimeout = connectTimeout
 	c.WriteTimeout = tryTimeout
 	c.NumConns = min(max(runtime.GOMAXPROCS(0)/2, minConns), maxConns)
+	c.WriteCoalesceWaitTime = 0 // statements would wait for each other, one alone too
 	c.PageSize = defaultRows
 	c.DefaultTimestamp = false // the driver would take the time of each try
 	c.DefaultIdempotence = true
