@@ -54,7 +54,7 @@ func (c *cluster) config() (*gocql.ClusterConfig, error) {
 	cfg.Consistency = gocql.LocalQuorum
 	cfg.Timeout, cfg.ConnectTimeout, cfg.WriteTimeout = timeout, timeout, timeout
 	cfg.WriteCoalesceWaitTime = 0 // no statement waits for another
-	cfg.DefaultTimestamp = false // each write has its own
+	cfg.DefaultTimestamp = false  // each write has its own
 	return cfg, nil
 }
 
