@@ -239,6 +239,9 @@ func (a Address) String() string {
 	return local + "@" + a.Domain
 }
 
+// IsASCII reports whether a can be written without SMTPUTF8 (RFC 6531).
+func (a Address) IsASCII() bool { return isASCII(a.Local) && isASCII(a.Domain) }
+
 // IsZero reports whether a is the null reverse-path.
 func (a Address) IsZero() bool { return a == Address{} }
 

@@ -142,8 +142,16 @@ func TestAPathKeepsItsLocalPart(t *testing.T) {
 		if err != nil || a.String() != want {
 			t.Errorf("%s is read as %s, %v", text, a, err)
 		}
+		if !a.IsASCII() {
+			t.Errorf("%s is not ASCII", text)
+		}
 		if c := a.Canonical(); c.String() != strings.ToLower(want) {
 			t.Errorf("%s is here %s", text, c)
+		}
+	}
+	for text, want := range map[string]bool{"fred@bücher.ch": true, "пётр@example.org": false} {
+		if a, err := mailbox.ParsePath(text); err != nil || a.IsASCII() != want {
+			t.Errorf("%s is read as %s, %v; ASCII: %v", text, a, err, a.IsASCII())
 		}
 	}
 	for _, text := range []string{"", "fred", "fr ed@example.org", strings.Repeat("L", 243) + "@example.org"} {

@@ -185,11 +185,10 @@ func (n Notice) fields(b *bytes.Buffer, hostname string) {
 
 // typed is an address with its type (RFC 3464, section 2.3.2; RFC 6533, section 3).
 func typed(a mailbox.Address, global bool) string {
-	text := a.String()
-	if isASCII(text) {
-		return "rfc822; " + text
+	if a.IsASCII() {
+		return "rfc822; " + a.String()
 	}
-	return "utf-8; " + escaped(text, global)
+	return "utf-8; " + escaped(a.String(), global)
 }
 
 // escaped is text beyond ASCII in the form that stands where only ASCII may (RFC 6533,

@@ -214,9 +214,9 @@ func (p *public) envelope(ctx context.Context, who *auth.Identity, in *submitInp
 			return l, errManyRecipients
 		}
 		l.Recipients = append(l.Recipients, relay.Addressee{Address: a, Maildrops: behind})
-		l.UTF8 = l.UTF8 || !isASCII(a.String())
+		l.UTF8 = l.UTF8 || !a.IsASCII()
 	}
-	l.UTF8 = l.UTF8 || !isASCII(l.From.String())
+	l.UTF8 = l.UTF8 || !l.From.IsASCII()
 	return l, nil
 }
 

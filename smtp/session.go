@@ -49,7 +49,7 @@ func (s *session) Mail(_ string, opts *gosmtp.MailOptions) (err error) {
 		return errNested
 	}
 	from := s.conn.path
-	if !opts.UTF8 && !isASCII(from) {
+	if !opts.UTF8 && !from.IsASCII() {
 		return errNeedsUTF8
 	}
 	if err := s.mayUse(from); err != nil {
@@ -97,7 +97,7 @@ func (s *session) mayUse(from mailbox.Address) error {
 func (s *session) Rcpt(_ string, opts *gosmtp.RcptOptions) (err error) {
 	defer s.guard(&err)
 	t, to := s.mail, s.conn.path
-	if !t.utf8 && !isASCII(to) {
+	if !t.utf8 && !to.IsASCII() {
 		return errNeedsUTF8
 	}
 	behind, err := s.behind(to)
@@ -244,15 +244,4 @@ func (s *session) guard(err *error) {
 		s.conn.hangUp()
 		*err = answer(421, 4, 3, 0, "internal error ("+s.wire.id+")")
 	}
-}
-
-func isASCII(a mailbox.Address) bool {
-	for _, part := range []string{a.Local, a.Domain} {
-		for i := range len(part) {
-			if part[i] >= 0x80 {
-				return false
-			}
-		}
-	}
-	return true
 }
