@@ -38,7 +38,7 @@ type Config struct {
 	TempMaxLife      time.Duration `group:"public" default:"168h" placeholder:"DURATION" help:"How long it may live at most: in Cassandra, no longer than 8784h."`
 	TempMaxMessages  int           `group:"public" default:"200" placeholder:"N" help:"Messages that a temporary address keeps: the newest."`
 	TempMaxMailboxes int           `group:"public" default:"0" placeholder:"N" help:"Temporary addresses that live at once: one more, and one that is little used goes. 0: no bound. On Cassandra each server counts those that it made."`
-	TempRate         int           `group:"public" default:"60" placeholder:"N" help:"Temporary addresses that one client may make a minute, and ten times as many messages post. Loopback is not limited."`
+	TempRate         int           `group:"public" default:"60" placeholder:"N" help:"Temporary addresses that one client may make a minute, and ten times as many messages and texts post. Loopback is not limited."`
 	TextDomain       string        `group:"public" default:"text.localhost.localdomain" placeholder:"DOMAIN" help:"Domain of the users of the text service, or off."`
 	TextPassword     string        `group:"public" placeholder:"PASSWORD" help:"Password with which every user of the text service may fetch texts by POP3. Default: nobody may. Better in the environment or the configuration file."`
 	TextFlush        bool          `group:"public" help:"Let anybody remove all texts by DELETE /chat. For tests."`
@@ -57,7 +57,7 @@ type Config struct {
 	TLSCert      string `name:"tls-cert" group:"security" type:"path" placeholder:"FILE" help:"Certificate chain (PEM), read again when it changes. Default: a self-signed one made in --data."`
 	TLSKey       string `name:"tls-key" group:"security" type:"path" placeholder:"FILE" help:"Key of the certificate (PEM)."`
 	InsecureAuth bool   `group:"security" default:"true" negatable:"" help:"Accept passwords in clear text on loopback listeners. Elsewhere they always need TLS."`
-	AdminToken   string `group:"security" placeholder:"TOKEN" help:"Token of the admin listener. Default: one made in --data, file admin-token."`
+	AdminToken   string `group:"security" placeholder:"TOKEN" help:"Token of the admin listener, of 16 octets or more. Default: one made in --data, file admin-token."`
 
 	MaxMessageSize Size          `group:"limits" default:"50MiB" placeholder:"SIZE" help:"Largest message."`
 	MaxRecipients  int           `group:"limits" default:"1000" placeholder:"N" help:"Most recipients of one message."`
@@ -134,6 +134,9 @@ func (c *Config) Validate() error {
 		if _, _, err := net.SplitHostPort(l.addr); err != nil {
 			return fmt.Errorf("--%s %s: not HOST:PORT or %s", l.flag, l.addr, Off)
 		}
+	}
+	if c.AdminToken != "" && len(c.AdminToken) < minKey {
+		return fmt.Errorf("--admin-token: it is shorter than %d octets", minKey)
 	}
 	if c.Admin != Off && c.TLSCert == "" && !IsLoopback(c.Admin) {
 		return fmt.Errorf("--admin %s: the token would travel in clear text; give --tls-cert and --tls-key, or listen on loopback", c.Admin)

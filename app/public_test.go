@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"restante/cassandra"
+	"restante/rest"
 )
 
 // ask sends a request to the interface for everybody and reads the answer, which has
@@ -301,8 +302,10 @@ func TestSettingsForEverybodyThatCannotWorkAreNamed(t *testing.T) {
 		"--temp-max-mailboxes":     func(c *Config) { c.TempMaxMailboxes = -1 },
 		"--temp-rate":              func(c *Config) { c.TempRate = 0 },
 		"--http-max-message":       func(c *Config) { c.HTTPMaxMessage = 0 },
+		"--http-max-message 167":   func(c *Config) { c.HTTPMaxMessage = rest.MaxBody + 1 },
 		"--http-origin example":    func(c *Config) { c.HTTPOrigins = []string{"example.org"} },
 		"--http-origin https://a/": func(c *Config) { c.HTTPOrigins = []string{"https://a/"} },
+		"--admin-token: it is":     func(c *Config) { c.AdminToken = "open sesame" },
 		"--api-key: not NAME:KEY":  func(c *Config) { c.APIKeys = []string{"0123456789abcdef"} },
 		"--api-key ann: the key":   func(c *Config) { c.APIKeys = []string{"ann:short"} },
 		"--api-key ann: there are": func(c *Config) { c.APIKeys = []string{"ann:0123456789abcdef", "ann:0123456789abcdeg"} },

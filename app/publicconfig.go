@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"restante/cassandra"
+	"restante/rest"
 )
 
 // hasPublic reports whether there is a listener for everybody.
@@ -56,6 +57,9 @@ func (c *Config) validatePublic() error {
 			return fmt.Errorf("--%s must be more than nothing", flag)
 		}
 	}
+	if c.HTTPMaxMessage > rest.MaxBody {
+		return fmt.Errorf("--http-max-message %d: at most %d; larger messages come by SMTP", c.HTTPMaxMessage, rest.MaxBody)
+	}
 	if c.TempMaxMailboxes < 0 {
 		return errors.New("--temp-max-mailboxes must not be less than 0")
 	}
@@ -74,7 +78,8 @@ func isOrigin(s string) bool {
 	return s == "*" || err == nil && (u.Scheme == "https" || u.Scheme == "http") && u.Host != "" && u.Scheme+"://"+u.Host == s
 }
 
-// minKey is the fewest octets of an API key, so that none can be guessed.
+// minKey is the fewest octets of an API key and of the admin token, so that none can be
+// guessed.
 const minKey = 16
 
 // keys are the API keys by the names of their holders. No error repeats a key.

@@ -3,6 +3,7 @@ package rest
 import (
 	"io"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"strings"
 	"testing"
@@ -150,7 +151,7 @@ func (endless) Read(p []byte) (int, error) {
 }
 
 func TestManySlowRequestsShareOneRoom(t *testing.T) {
-	r := &room{most: 1000}
+	r := newRoom(1000, 600)
 	first, second := &guest{room: r}, &guest{room: r}
 	if _, err := io.ReadAll(first.reader(strings.NewReader(strings.Repeat("x", 900)))); err != nil {
 		t.Fatal(err)
@@ -158,11 +159,25 @@ func TestManySlowRequestsShareOneRoom(t *testing.T) {
 	if _, err := io.ReadAll(second.reader(strings.NewReader(strings.Repeat("x", 900)))); err != errNoRoom {
 		t.Errorf("the second: %v", err)
 	}
+	if _, err := io.ReadAll((&guest{room: r}).reader(strings.NewReader(""))); err != nil {
+		t.Errorf("one without a body: %v", err)
+	}
 	second.leave()
 	first.leave()
-	if _, err := io.ReadAll((&guest{room: r}).reader(strings.NewReader(strings.Repeat("x", 1000)))); err != nil {
+	third := &guest{room: r}
+	if _, err := io.ReadAll(third.reader(strings.NewReader(strings.Repeat("x", 1000)))); err != nil {
 		t.Errorf("when they have left: %v", err)
 	}
+	third.leave()
+	one := client{network: netip.MustParsePrefix("192.0.2.1/32")}
+	greedy, again := &guest{room: r, client: one}, &guest{room: r, client: one}
+	if _, err := io.ReadAll(greedy.reader(strings.NewReader(strings.Repeat("x", 500)))); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadAll(again.reader(strings.NewReader(strings.Repeat("x", 101)))); err != errNoRoom {
+		t.Errorf("beyond the share of a client: %v", err)
+	}
+	again.leave()
 
 	l := newLodge(t)
 	at := "/mailboxes/" + l.mailbox(t, "").Email + "/messages"

@@ -7,7 +7,7 @@ import (
 	"io"
 	"net/http"
 	"os"
-	"sync/atomic"
+	"sync"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -23,6 +23,9 @@ const bodyTimeout = time.Minute
 // leave when the request is done.
 func (d *door) takeBody(w http.ResponseWriter, r *http.Request, pattern string) (leave func(), refusal *huma.ErrorModel) {
 	guest := &guest{room: d.room}
+	if d.room != nil {
+		guest.client = clientOf(r.Context())
+	}
 	control := http.NewResponseController(w)
 	control.SetReadDeadline(time.Now().Add(bodyTimeout)) //nolint:errcheck // a test's writer has none
 	limit := d.limit(pattern)
@@ -44,20 +47,49 @@ func (d *door) takeBody(w http.ResponseWriter, r *http.Request, pattern string) 
 	return guest.leave, nil
 }
 
-// A room bounds what all requests together hold in memory, so that many large ones
-// that come slowly cannot fill it.
+// A room bounds what requests together hold in memory, in all and of each client, so
+// that many large ones that come slowly cannot fill it, nor can one client.
 type room struct {
-	most  int64 // octets
-	taken atomic.Int64
+	most, mostEach int64 // octets
+
+	mu    sync.Mutex
+	taken int64
+	each  map[client]int64
+}
+
+func newRoom(most, mostEach int64) *room {
+	return &room{most: most, mostEach: mostEach, each: make(map[client]int64)}
 }
 
 var errNoRoom = errors.New("rest: no room for the request")
 
+// take takes so many octets if they are free.
+func (r *room) take(c client, n int64) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.taken+n > r.most || c.limited() && r.each[c]+n > r.mostEach {
+		return false
+	}
+	r.taken += n
+	r.each[c] += n
+	return true
+}
+
+func (r *room) leave(c client, n int64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.taken -= n
+	if r.each[c] -= n; r.each[c] == 0 {
+		delete(r.each, c)
+	}
+}
+
 // A guest is one request in a room, perhaps none.
 type guest struct {
-	room  *room
-	taken int64
-	body  io.Reader
+	room   *room
+	client client
+	taken  int64
+	body   io.Reader
 }
 
 func (g *guest) reader(body io.Reader) io.Reader {
@@ -71,17 +103,20 @@ func (g *guest) reader(body io.Reader) io.Reader {
 // Read reads the body as long as there is room for it.
 func (g *guest) Read(p []byte) (int, error) {
 	n, err := g.body.Read(p)
-	g.taken += int64(n)
-	if g.room.taken.Add(int64(n)) > g.room.most {
+	if n == 0 {
+		return 0, err
+	}
+	if !g.room.take(g.client, int64(n)) {
 		return 0, errNoRoom
 	}
+	g.taken += int64(n)
 	return n, err
 }
 
 // leave gives back what the request took.
 func (g *guest) leave() {
-	if g.room != nil {
-		g.room.taken.Add(-g.taken)
+	if g.taken > 0 {
+		g.room.leave(g.client, g.taken)
 		g.taken = 0
 	}
 }

@@ -69,6 +69,9 @@ func (c chat) post(w http.ResponseWriter, r *http.Request) error {
 		}
 		return wrong
 	}
+	if wait := c.posts.take(clientOf(r.Context())); wait > 0 {
+		return tooMany("too-many-texts", "too many texts were posted from there, try again later", wait)
+	}
 	id, err := c.texts.Post(r.Context(), in.username, in.text, in.timeout)
 	if err != nil {
 		return err
@@ -109,10 +112,12 @@ func (c chat) look(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	w.Header().Set("Content-Type", "application/json")
+	status := http.StatusOK
 	if !waiting {
-		w.WriteHeader(http.StatusNotFound)
+		status = http.StatusNotFound
 	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
 	return nil
 }
 

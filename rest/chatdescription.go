@@ -31,7 +31,7 @@ func (c chat) describe() {
 
 	post := c.operation(http.MethodPost, "post-text", "Post a text for a user",
 		"The parameters may also be in the query. A text is kept until the user takes it or its time is over, and it can be read by POP3 as well.",
-		http.StatusUnsupportedMediaType, http.StatusInsufficientStorage)
+		http.StatusUnsupportedMediaType, http.StatusTooManyRequests, http.StatusInsufficientStorage)
 	for _, name := range postParameters {
 		post.Parameters = append(post.Parameters, &huma.Param{Name: name, In: "query", Schema: fields[name]})
 	}

@@ -27,8 +27,6 @@ const (
 	heartbeat  = 15 * time.Second
 	streamLife = time.Hour       // the client comes back by itself
 	eventRetry = 2 * time.Second // until then
-	// How many of the newest messages a stream compares with what it has told.
-	streamWindow = 100
 	// How many octets a silent stream keeps.
 	eventsBuffer = 1 << 10
 )
@@ -113,7 +111,7 @@ type events struct {
 // begin finds out what the client knows: all that is there, or what is not newer than
 // the message it saw last.
 func (s *events) begin(ctx context.Context, resumed bool) error {
-	listed, err := s.Mailboxes.Newest(ctx, s.mailbox, mailbox.MessageID{}, streamWindow)
+	listed, err := s.Mailboxes.Newest(ctx, s.mailbox, mailbox.MessageID{}, s.MaxShown)
 	if err != nil {
 		return fmt.Errorf("list: %w", err)
 	}
@@ -135,8 +133,8 @@ func (s *events) know(listed []mailbox.Message) {
 		s.known = append(s.known, m.ID)
 	}
 	s.floor = mailbox.MessageID{}
-	if len(listed) == streamWindow {
-		s.floor = listed[streamWindow-1].ID
+	if len(listed) == s.MaxShown {
+		s.floor = listed[s.MaxShown-1].ID
 	}
 }
 
@@ -209,7 +207,7 @@ func (s *events) gone(ctx context.Context) (bool, error) {
 
 // look compares the mailbox with what the client knows.
 func (s *events) look(ctx context.Context, b *bytes.Buffer) error {
-	listed, err := s.Mailboxes.Newest(ctx, s.mailbox, mailbox.MessageID{}, streamWindow)
+	listed, err := s.Mailboxes.Newest(ctx, s.mailbox, mailbox.MessageID{}, s.MaxShown)
 	if err != nil {
 		return fmt.Errorf("list: %w", err)
 	}
@@ -221,7 +219,7 @@ func (s *events) look(ctx context.Context, b *bytes.Buffer) error {
 	}
 	var left []mailbox.MessageID
 	for _, id := range s.known {
-		above := len(listed) < streamWindow || id.Compare(listed[len(listed)-1].ID) > 0
+		above := len(listed) < s.MaxShown || id.Compare(listed[len(listed)-1].ID) > 0
 		if above && !slices.ContainsFunc(listed, func(m mailbox.Message) bool { return m.ID == id }) {
 			left = append(left, id)
 		}

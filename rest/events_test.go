@@ -118,9 +118,9 @@ func TestEventsGoOnAfterTheLastThatWasSeen(t *testing.T) {
 
 func TestOldMessagesThatMoveUpAreNoEvents(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := newLodge(t)
+		l := newLodge(t, func(o *PublicOptions) { o.MaxShown = 20 })
 		made := l.mailbox(t, "")
-		ids := l.fill(t, made.Email, streamWindow+5)
+		ids := l.fill(t, made.Email, 25)
 		s := l.watch(t, made.Email, "")
 		defer s.close()
 		l.answerTo("DELETE", "/mailboxes/"+made.Email+"/messages/"+ids[0], "")

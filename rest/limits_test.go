@@ -58,7 +58,7 @@ func TestAClientMakesSoManyMailboxesAMinute(t *testing.T) {
 	})
 }
 
-func TestAClientPostsSoManyMessagesAMinute(t *testing.T) {
+func TestAClientPostsSoManyMessagesAndTextsAMinute(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLodge(t, func(o *PublicOptions) { o.CreateRate = 1 })
 		at := "/mailboxes/" + l.mailbox(t, "").Email + "/messages"
@@ -68,6 +68,11 @@ func TestAClientPostsSoManyMessagesAMinute(t *testing.T) {
 			}
 		}
 		wantProblem(t, l.answerTo("POST", at, `{"sender":"a@example.com"}`), http.StatusTooManyRequests, "too-many-messages")
+		wantProblem(t, l.answerTo("POST", "/chat?username=fred&text=hello", ""), http.StatusTooManyRequests, "too-many-texts")
+		time.Sleep(time.Minute / postFactor)
+		if w := l.answerTo("POST", "/chat?username=fred&text=hello", ""); w.Code != http.StatusCreated {
+			t.Errorf("when a message was earned: %d", w.Code)
+		}
 	})
 }
 

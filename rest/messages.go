@@ -72,10 +72,6 @@ type (
 		Location string `header:"Location"`
 		Body     Message
 	}
-	messageInput struct {
-		Email string `path:"email" example:"fred@temp.example.org"`
-		ID    string `path:"id" format:"uuid"`
-	}
 	removeMessageInput struct {
 		Email  string `path:"email" example:"fred@temp.example.org"`
 		ID     string `path:"id" format:"uuid"`
@@ -124,14 +120,16 @@ func (p *public) post(ctx context.Context, in *postInput) (*postOutput, error) {
 	if wait := p.posts.take(clientOf(ctx)); wait > 0 {
 		return nil, tooMany("too-many-messages", "too many messages were posted from there, try again later", wait)
 	}
+	// Who is told to try again must not have a message there that was delivered, so what
+	// has to wait goes first.
+	l, err := p.take(ctx, bytes.NewReader(content))
+	if err != nil {
+		return nil, err
+	}
 	message, err := p.Mailboxes.Deliver(ctx, m, dotline.NewReader(bytes.NewReader(content)))
 	if errors.Is(err, mailbox.ErrNotFound) {
 		return nil, errNoMailbox
 	}
-	if err != nil {
-		return nil, err
-	}
-	l, err := p.take(ctx, bytes.NewReader(content))
 	if err != nil {
 		return nil, err
 	}

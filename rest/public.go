@@ -55,6 +55,10 @@ const (
 	maxBodies           = 64 << 20 // octets of requests that are held at once
 )
 
+// MaxBody is how many octets of requests are held at once for a client, and so the
+// most that MaxMessage may be.
+const MaxBody = maxBodies / 4
+
 // public is the interface for everybody.
 type public struct {
 	PublicOptions
@@ -123,7 +127,7 @@ func Public(o PublicOptions) http.Handler {
 		log:    o.Log,
 		count:  publicCounter(o.Registerer, p.streams),
 		limit:  p.limit,
-		room:   &room{most: maxBodies},
+		room:   newRoom(maxBodies, MaxBody),
 		astray: p.astray,
 	})
 }

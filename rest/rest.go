@@ -1,5 +1,7 @@
-// Package rest is the HTTP side of Restante. [Admin] is the listener of
-// operators: accounts, aliases, health and metrics, for those who have the
-// token. [Client] speaks to it. Errors are problem documents (RFC 9457), and
-// the operations describe themselves as OpenAPI.
+// Package rest is the HTTP side of Restante. [Public] is the listener for everybody:
+// temporary mailboxes, texts, and submission by those who have an account. [Admin] is
+// that of operators, who have the token: accounts, aliases, the queue and the services
+// of mail that leaves, health and metrics; agents of services speak to it with tokens of
+// their own. [Client] speaks to it. Errors are problem documents (RFC 9457), and the
+// operations describe themselves as OpenAPI.
 package rest

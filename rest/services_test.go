@@ -331,6 +331,11 @@ func TestTooManyWrongTokensFromANetworkAreNotLookedAt(t *testing.T) {
 		}
 		wantProblem(t, d.as(enrolToken).answerTo("POST", servicesPath, document("a1"), from("192.0.2.1:3")), http.StatusTooManyRequests, "too-many-tokens")
 		decode[Registered](t, d.as(enrolToken).answerTo("POST", servicesPath, document("a1"), from("192.0.2.2:1")), http.StatusCreated)
+		wantProblem(t, d.as("a guess").answerTo("GET", servicesPath, "", from("192.0.2.1:3")), http.StatusTooManyRequests, "too-many-tokens")
+		for range wrongTokens {
+			wantProblem(t, d.as("a guess").answerTo("GET", servicesPath, "", from("192.0.2.3:1")), http.StatusUnauthorized, "token-required")
+		}
+		wantProblem(t, d.as("a guess").answerTo("GET", servicesPath, "", from("192.0.2.3:2")), http.StatusTooManyRequests, "too-many-tokens")
 		if w := d.answerTo("GET", servicesPath, "", from("192.0.2.1:4")); w.Code != http.StatusOK {
 			t.Errorf("the operator: %d", w.Code)
 		}

@@ -30,8 +30,8 @@ func callerOf(ctx context.Context) caller {
 }
 
 // guard lets in who has the token, and everybody under the open paths. Operations of
-// agents look at tokens themselves, so they let in who has any, unless too many wrong
-// ones came from there.
+// agents look at tokens themselves, so they let in who has any. A network from which too
+// many wrong ones came is let in with the right one only.
 func (a *admin) guard(mux *http.ServeMux, agents map[string]bool, open []string) guard {
 	want := digest(a.Token)
 	return func(w http.ResponseWriter, r *http.Request) (*http.Request, *huma.ErrorModel) {
@@ -39,16 +39,20 @@ func (a *admin) guard(mux *http.ServeMux, agents map[string]bool, open []string)
 			return r, nil
 		}
 		given, ok := bearer(r)
+		shown := ok && given != ""
 		who := caller{token: given, admin: ok && want.of(given), from: clientAt(r)}
 		if !who.admin {
-			_, pattern := mux.Handler(r)
-			if !ok || given == "" || !agents[pattern] || !isClean(r.URL.EscapedPath()) {
-				w.Header().Set("WWW-Authenticate", adminRealm)
-				return r, problem(http.StatusUnauthorized, "token-required", "the admin token is missing or wrong")
-			}
-			if wait := a.wrong.wait(who.from); wait > 0 {
+			if wait := a.wrong.wait(who.from); shown && wait > 0 {
 				w.Header().Set("Retry-After", retryAfter(wait))
 				return r, problem(http.StatusTooManyRequests, "too-many-tokens", "too many wrong tokens came from there, try again later")
+			}
+			_, pattern := mux.Handler(r)
+			if !shown || !agents[pattern] || !isClean(r.URL.EscapedPath()) {
+				if shown {
+					a.wrong.take(who.from)
+				}
+				w.Header().Set("WWW-Authenticate", adminRealm)
+				return r, problem(http.StatusUnauthorized, "token-required", "the admin token is missing or wrong")
 			}
 		}
 		return r.WithContext(context.WithValue(r.Context(), callerKey{}, who)), nil

@@ -19,7 +19,7 @@ func TestOperatorsSeeHowTheServerIs(t *testing.T) {
 	if ask[bool](w, `document.querySelector("#rooms").checkVisibility()`) {
 		t.Error("without the token there is something to see")
 	}
-	w.must(w.Type("open sesame", browser.Enter))
+	w.must(w.Type("open sesame, please", browser.Enter))
 	w.until(`document.querySelector("#health").textContent === "Ready"`)
 
 	w.house.send("postmaster@example.org", plain("One", "text"))
@@ -50,7 +50,7 @@ func TestOperatorsSeeHowTheServerIs(t *testing.T) {
 
 	w.must(w.Phone(360, 740))
 	w.click("#token")
-	w.must(w.Type("open sesame", browser.Enter))
+	w.must(w.Type("open sesame, please", browser.Enter))
 	w.shows(".tile")
 	if over := ask[int](w, `document.documentElement.scrollWidth - innerWidth`); over > 0 {
 		t.Errorf("%d pixels too wide for a phone", over)

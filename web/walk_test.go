@@ -48,7 +48,7 @@ func start(t *testing.T) *house {
 	h := &house{t: t, config: app.Config{
 		Store: "embedded", Data: filepath.Join(t.TempDir(), "data"), Domains: []string{"example.org"},
 		SMTP: any, Submission: app.Off, Submissions: app.Off, LMTP: app.Off, POP3: any, POP3S: any, HTTP: any, HTTPS: app.Off, Admin: any,
-		TempDomains: []string{"temp.example.org"}, TextDomain: "text.example.org", InsecureAuth: true, AdminToken: "open sesame",
+		TempDomains: []string{"temp.example.org"}, TextDomain: "text.example.org", InsecureAuth: true, AdminToken: "open sesame, please",
 		TempLife: 15 * time.Minute, TempMaxLife: 168 * time.Hour, TempMaxMessages: 200, TempRate: 60, HTTPMaxMessage: 1 << 20,
 		MaxMessageSize: 1 << 20, MaxRecipients: 100, MaxConnections: 600, MaxPerNetwork: 100,
 		SMTPIdle: 5 * time.Minute, POP3Idle: 10 * time.Minute, MinFree: 1 << 20, Grace: 10 * time.Second,
