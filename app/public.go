@@ -64,7 +64,7 @@ func (a *App) newTemporary(announcements *mailbox.Announcements) (err error) {
 		return err
 	}
 	a.shown = mailbox.NewestOnly(a.store.Maildrops(), c.TempMaxMessages)
-	announcements.Listen("temporary", a.temporary, nil)
+	announcements.Listen("temporary", a.temporary, a.temporary.Dropped)
 	return nil
 }
 

@@ -82,15 +82,21 @@ func (m *Mailboxes) claim(ctx context.Context, a mailbox.Address, r Request) (Ma
 	if err != nil {
 		return Mailbox{}, err
 	}
+	mb := mailboxOf(a, route)
+	mb.Password = password
 	if r.Local != "" && m.options.Poll {
 		if err := m.stillOurs(ctx, a, secret); err != nil {
+			if !errors.Is(err, mailbox.ErrExists) {
+				m.takeBack(ctx, mb)
+			}
 			return Mailbox{}, err
 		}
 	}
-	mb := mailboxOf(a, route)
-	mb.Password = password
 	return mb, nil
 }
+
+// takeBackTimeout is how long taking back an address may take.
+const takeBackTimeout = 5 * time.Second
 
 // contest is how long after it was written an address that anybody may choose is read
 // again: another server that found it free just before has written it by then.
@@ -110,6 +116,20 @@ func (m *Mailboxes) stillOurs(ctx context.Context, a mailbox.Address, secret str
 		return fmt.Errorf("%s was created by another server: %w", a, mailbox.ErrExists)
 	}
 	return nil
+}
+
+// takeBack makes an address vacant again that nobody was told of, so that who wants it
+// may try again. The caller holds the name. What is not taken back ends with its life.
+func (m *Mailboxes) takeBack(ctx context.Context, mb Mailbox) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), takeBackTimeout)
+	defer cancel()
+	route, err := m.options.Directory.Lookup(ctx, mb.Address)
+	if err == nil && route.Maildrop == mb.Maildrop {
+		err = m.options.Directory.Remove(ctx, mb.Address)
+	}
+	if err != nil && !errors.Is(err, mailbox.ErrNotFound) {
+		m.options.Log.Warn("mailbox that nobody was told of not taken back", "maildrop", mb.Maildrop, "err", err)
+	}
 }
 
 // pause waits, and fails with mailbox.ErrUnavailable when the context ends first.

@@ -190,6 +190,9 @@ func TestARandomAddressIsNotContested(t *testing.T) {
 		if _, err := s.Create(ctx, Request{Local: "wilma"}); !errors.Is(err, mailbox.ErrUnavailable) {
 			t.Errorf("the context ended while it was contested: %v; want ErrUnavailable", err)
 		}
+		if _, err := s.Create(t.Context(), Request{Local: "wilma"}); err != nil {
+			t.Errorf("nobody was told that it was made, and it cannot be: %v", err)
+		}
 	})
 }
 

@@ -172,6 +172,10 @@ func (m *Mailboxes) Handle(_ context.Context, ev mailbox.Event) error {
 	return nil
 }
 
+// Dropped has everyone who watches look again: what happened and was not announced may
+// have been in any maildrop.
+func (m *Mailboxes) Dropped() { m.watched.signalAll() }
+
 // isTemporary reports whether an address is in a domain of temporary ones.
 func (m *Mailboxes) isTemporary(a mailbox.Address) bool {
 	return slices.Contains(m.options.Directory.TempDomains, a.Domain)

@@ -87,6 +87,17 @@ func (ws *watchers) remove(w *watcher) {
 	}
 }
 
+// signalAll tells everyone who watches, whatever it is.
+func (ws *watchers) signalAll() {
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	for _, d := range ws.byDrop {
+		for w := range d.watchers {
+			w.signal()
+		}
+	}
+}
+
 // signal tells everyone who watches a maildrop.
 func (ws *watchers) signal(drop mailbox.MaildropID) {
 	ws.mu.Lock()

@@ -71,6 +71,22 @@ func TestAWatcherIsToldOfDeliveriesAndRemovals(t *testing.T) {
 	})
 }
 
+func TestWhereAnAnnouncementWasDroppedAllLookAgain(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := newSite(t, mailboxtest.Never)
+		one, other := s.watch(s.create(Request{}).Maildrop), s.watch(s.create(Request{}).Maildrop)
+		s.Dropped()
+		for _, changed := range []<-chan struct{}{one, other} {
+			if !told(changed) {
+				t.Error("a watcher was told nothing")
+			}
+			if told(changed) {
+				t.Error("a watcher was told twice")
+			}
+		}
+	})
+}
+
 func TestAMailboxThatIsRemovedWithoutMailTellsItsWatchers(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s := newSite(t, mailboxtest.Never)
