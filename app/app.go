@@ -315,7 +315,7 @@ func (a *App) Run(ctx context.Context) error {
 	if a.relay != nil {
 		background.Go(func() { a.relay.run(sending) })
 	}
-	background.Go(func() { a.deliveries.Withdraw(ctx) })
+	background.Go(func() { a.deliveries.Withdraw(sending) })
 	background.Go(func() { a.temporary.Run(ctx) })
 	if a.sweep != nil {
 		background.Go(func() { a.sweepDaily(ctx) })

@@ -30,6 +30,7 @@ const (
 // so that a renewal needs no restart.
 type certificate struct {
 	certFile, keyFile string
+	selfSigned        []string // names; none: the certificate is the operator's
 	log               *slog.Logger
 
 	mu      sync.Mutex
@@ -44,9 +45,10 @@ func openCertificate(c *Config, log *slog.Logger) (*certificate, error) {
 	cert := &certificate{certFile: c.TLSCert, keyFile: c.TLSKey, log: log}
 	if c.TLSCert == "" {
 		cert.certFile, cert.keyFile = filepath.Join(c.Data, "tls", "cert.pem"), filepath.Join(c.Data, "tls", "key.pem")
-		if err := selfSigned(cert.certFile, cert.keyFile, append([]string{"localhost", c.Hostname}, c.Domains...)); err != nil {
-			return nil, err
-		}
+		cert.selfSigned = append([]string{"localhost", c.Hostname}, c.Domains...)
+	}
+	if err := cert.sign(); err != nil {
+		return nil, err
 	}
 	return cert, cert.load()
 }
@@ -65,6 +67,11 @@ func (c *certificate) get() *tls.Certificate {
 	defer c.mu.Unlock()
 	if now := time.Now(); now.Sub(c.looked) > certificateLook {
 		c.looked = now
+		if time.Until(c.current.Leaf.NotAfter) < selfSignedRenew {
+			if err := c.sign(); err != nil {
+				c.log.Error("certificate not made anew", "file", c.certFile, "err", err)
+			}
+		}
 		if info, err := os.Stat(c.certFile); err == nil && !info.ModTime().Equal(c.changed) {
 			if err := c.load(); err != nil {
 				c.log.Error("certificate not renewed", "file", c.certFile, "err", err)
@@ -72,6 +79,14 @@ func (c *certificate) get() *tls.Certificate {
 		}
 	}
 	return c.current
+}
+
+// sign sees to it that a self-signed certificate is there and lasts for some time.
+func (c *certificate) sign() error {
+	if c.selfSigned == nil {
+		return nil
+	}
+	return selfSigned(c.certFile, c.keyFile, c.selfSigned)
 }
 
 func (c *certificate) load() error {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -92,6 +93,25 @@ func TestARenewedCertificateIsReadWithoutARestart(t *testing.T) {
 	if got := cert.get().Leaf; !bytes.Equal(got.Raw, renewed.Raw) {
 		t.Error("a broken file took the certificate away")
 	}
+}
+
+func TestASelfSignedCertificateIsMadeAnewBeforeItEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := testConfig(t)
+		cert, err := openCertificate(&c, slog.New(slog.DiscardHandler))
+		if err != nil {
+			t.Fatal(err)
+		}
+		first := cert.get().Leaf
+		time.Sleep(selfSignedLife - selfSignedRenew - time.Hour)
+		if !bytes.Equal(cert.get().Leaf.Raw, first.Raw) {
+			t.Error("it was made anew long before its end")
+		}
+		time.Sleep(time.Hour + 2*certificateLook)
+		if next := cert.get().Leaf; time.Until(next.NotAfter) < selfSignedLife-2*time.Hour {
+			t.Errorf("it ends %s", next.NotAfter)
+		}
+	})
 }
 
 func TestACertificateThatIsNoneIsNamed(t *testing.T) {

@@ -11,7 +11,7 @@ import (
 	"restante/mailbox"
 )
 
-// firstStart makes an account on an embedded store that has none, so that the first
+// firstStart makes an account on an embedded store that has none in any domain, so that the first
 // mail can be sent at once, and tells at every start where the server listens. A
 // cluster belongs to several servers, of which none may surprise the others with an
 // account, and it may be away.
@@ -20,16 +20,17 @@ func (a *App) firstStart(ctx context.Context) error {
 		a.printPorts()
 		return nil
 	}
-	domain := a.config.Domains[0]
-	for _, err := range a.store.Addresses().List(ctx, domain) {
-		if err != nil {
-			return fmt.Errorf("look for accounts: %w", err)
+	for _, domain := range a.config.Domains {
+		for _, err := range a.store.Addresses().List(ctx, domain) {
+			if err != nil {
+				return fmt.Errorf("look for accounts: %w", err)
+			}
+			a.printPorts()
+			return nil
 		}
-		a.printPorts()
-		return nil
 	}
 
-	user := mailbox.Address{Local: "user", Domain: domain}
+	user := mailbox.Address{Local: "user", Domain: a.config.Domains[0]}
 	password := strings.ToLower(rand.Text()[:16])
 	secret, err := auth.Hash(password)
 	if err != nil {

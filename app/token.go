@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"restante/internal/durable"
 )
 
 func tokenFile(dir string) string { return filepath.Join(dir, "admin-token") }
@@ -36,5 +38,5 @@ func adminToken(c *Config) (string, error) {
 		return token, err
 	}
 	token = rand.Text()
-	return token, os.WriteFile(tokenFile(c.Data), []byte(token+"\n"), 0o600)
+	return token, durable.WriteFile(tokenFile(c.Data), []byte(token+"\n"))
 }

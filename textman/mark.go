@@ -5,9 +5,10 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
+
+	"restante/internal/durable"
 )
 
 // readMark is the number in a file, and 0 where there is no file.
@@ -28,21 +29,6 @@ func readMark(file string) (int64, error) {
 
 // writeMark writes a number to a file that holds either this or what it held before,
 // also after a power loss.
-func writeMark(file string, n int64) (err error) {
-	draft, err := os.OpenFile(file+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = fmt.Fprintln(draft, n)
-	if err := errors.Join(err, draft.Sync(), draft.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(draft.Name(), file); err != nil {
-		return err
-	}
-	dir, err := os.Open(filepath.Dir(file))
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
+func writeMark(file string, n int64) error {
+	return durable.WriteFile(file, fmt.Appendln(nil, n))
 }
