@@ -11,8 +11,10 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// settings is a configuration file: a value for each flag it names.
-type settings map[string]any
+// settings is a configuration file: a value for each flag it names, as it is written
+// there. What YAML would make of it may be something else: 00451 is a number with an
+// octal digit too many, and a password.
+type settings map[string]yaml.Node
 
 // yamlFile reads a configuration file. Its keys are the names of flags; Validate
 // refuses any other.
@@ -43,8 +45,8 @@ func (s settings) Validate(app *kong.Application) error {
 		if !slices.Contains(flags, key) {
 			return fmt.Errorf("unknown setting %q", key)
 		}
-		if _, ok := value.(map[string]any); ok || value == nil {
-			return fmt.Errorf("setting %q needs a value or a list", key)
+		if _, err := spelt(&value); err != nil {
+			return fmt.Errorf("setting %q %w", key, err)
 		}
 	}
 	return nil
@@ -56,17 +58,35 @@ func (s settings) Resolve(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, 
 	if !ok || slices.ContainsFunc(flag.Envs, isSet) {
 		return nil, nil
 	}
-	switch v := value.(type) {
-	case bool:
-		return v, nil
-	case []any:
-		texts := make([]any, len(v))
-		for i, e := range v {
-			texts[i] = fmt.Sprint(e)
-		}
-		return texts, nil
+	return spelt(&value)
+}
+
+// spelt is a value as the command line would spell it, or a list of such.
+func spelt(n *yaml.Node) (any, error) {
+	if n.Kind == yaml.AliasNode {
+		n = n.Alias
 	}
-	return fmt.Sprint(value), nil
+	if n.Kind != yaml.SequenceNode {
+		return speltScalar(n)
+	}
+	texts := make([]any, len(n.Content))
+	for i, e := range n.Content {
+		var err error
+		if texts[i], err = speltScalar(e); err != nil {
+			return nil, err
+		}
+	}
+	return texts, nil
+}
+
+func speltScalar(n *yaml.Node) (any, error) {
+	if n.Kind == yaml.AliasNode {
+		n = n.Alias
+	}
+	if n.Kind != yaml.ScalarNode || n.ShortTag() == "!!null" {
+		return nil, errors.New("needs a value or a list")
+	}
+	return n.Value, nil
 }
 
 // onlyNow reports whether a flag says something that holds for one run, and so is
