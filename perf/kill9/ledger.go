@@ -22,7 +22,7 @@ const (
 type entry struct {
 	state state
 	sum   uint64
-	uid   string // once it was seen
+	seen  bool
 }
 
 // A copyOf is a message in a maildrop: one mail may go to several.
@@ -62,7 +62,7 @@ type stats struct {
 	Unknown  int // deliveries that were not answered
 	Refused  int // deliveries that were answered with an error
 	Removed  int // acknowledged removals
-	Twice    int // copies of a message that was sent once; allowed, but counted
+	Twice    int // copies of a message that was sent once
 	Verified int // messages retrieved and verified
 	PutOff   int // POP3 sessions that ended with -ERR [SYS/TEMP], to be tried again
 }
@@ -158,12 +158,13 @@ func (l *ledger) retrieved(drop int, f found) {
 	if other, used := l.uids[drop][f.uid]; used && other != f.id {
 		l.fault("maildrop %d: unique-id %q was message %v and is %v", drop, f.uid, other, f.id)
 	}
-	switch {
-	case e.uid == "":
-		e.uid = f.uid
-	case e.uid != f.uid:
+	if _, seen := l.uids[drop][f.uid]; !seen && e.seen {
 		l.stats.Twice++
+		if !l.late {
+			l.fault("maildrop %d: message %v was sent once and is there twice", drop, f.id)
+		}
 	}
+	e.seen = true
 	l.uids[drop][f.uid] = f.id
 }
 

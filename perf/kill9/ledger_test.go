@@ -192,11 +192,16 @@ func TestTheLedgerHoldsTheServerToItsWord(t *testing.T) {
 }
 
 func TestASecondUniqueIDIsCountedAsACopy(t *testing.T) {
-	l := sent(true)
-	l.sees("u")
-	l.sees("v")
-	if l.stats.Twice != 1 || len(l.faults) > 0 {
-		t.Errorf("%d copies, faults %q", l.stats.Twice, l.faults)
+	for _, late := range []bool{false, true} {
+		l := sent(true)
+		l.late = late
+		for range 3 { // a copy is one however often it is seen
+			l.sees("u")
+			l.sees("v")
+		}
+		if faults := len(l.faults); l.stats.Twice != 1 || late && faults > 0 || !late && faults != 1 {
+			t.Errorf("late %t: %d copies, faults %q", late, l.stats.Twice, l.faults)
+		}
 	}
 }
 

@@ -24,6 +24,7 @@ const (
 // A mail was submitted.
 type mail struct {
 	due      time.Time // when it was to be submitted
+	to       string    // its one recipient
 	answered time.Time
 	answer   answer
 	octets   int
@@ -62,10 +63,10 @@ func (l *ledger) next() letter.ID {
 }
 
 // submit is called before a mail is.
-func (l *ledger) submit(id letter.ID, due time.Time, octets int) {
+func (l *ledger) submit(id letter.ID, to string, due time.Time, octets int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.mails[messageID(id)] = &mail{due: due, octets: octets}
+	l.mails[messageID(id)] = &mail{due: due, to: to, octets: octets}
 }
 
 // answered is called with what the server said, if it did.
@@ -96,6 +97,8 @@ func (l *ledger) arrived(logs map[string][]accepted) {
 				continue
 			case m.answer == refused:
 				l.fault("%s was given %s, which was refused", service, a.MessageID)
+			case !slices.Equal(a.To, []string{m.to}):
+				l.fault("%s was given %s for %q, which is for %s", service, a.MessageID, a.To, m.to)
 			case a.Octets < int64(m.octets):
 				l.fault("%s was given %d octets of %s, which has %d", service, a.Octets, a.MessageID, m.octets)
 			}

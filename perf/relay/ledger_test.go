@@ -13,7 +13,7 @@ func submitted(answers ...answer) (l *ledger, ids []letter.ID, began time.Time) 
 	l, began = newLedger(7), time.Now()
 	for i, a := range answers {
 		id := l.next()
-		l.submit(id, began.Add(time.Duration(i)*time.Second), 100)
+		l.submit(id, "ann@elsewhere.example", began.Add(time.Duration(i)*time.Second), 100)
 		if a != unanswered {
 			l.answered(id, a)
 		}
@@ -25,7 +25,7 @@ func submitted(answers ...answer) (l *ledger, ids []letter.ID, began time.Time) 
 func TestALedgerCountsWhatIsLostAndWhatCameTwice(t *testing.T) {
 	l, ids, began := submitted(taken, taken, unanswered, refused)
 	at := func(id letter.ID, after time.Duration) accepted {
-		return accepted{MessageID: messageID(id), Received: began.Add(after), Octets: 200}
+		return accepted{MessageID: messageID(id), Received: began.Add(after), Octets: 200, To: []string{"ann@elsewhere.example"}}
 	}
 	logs := map[string][]accepted{
 		"a": {at(ids[0], 3*time.Second), {MessageID: "<0000000000000008.0000000000000001@perf.example>"}},
@@ -58,7 +58,7 @@ func TestALedgerCountsWhatIsLostAndWhatCameTwice(t *testing.T) {
 
 func TestLatencyCountsFromWhenAMailIsDue(t *testing.T) {
 	l, ids, began := submitted(taken, taken)
-	l.arrived(map[string][]accepted{"a": {{MessageID: messageID(ids[0]), Received: began.Add(1500 * time.Millisecond), Octets: 200}}})
+	l.arrived(map[string][]accepted{"a": {{MessageID: messageID(ids[0]), Received: began.Add(1500 * time.Millisecond), Octets: 200, To: []string{"ann@elsewhere.example"}}}})
 	_, arrivals := l.latencies(window{began, began.Add(time.Minute)})
 	if arrivals.Count() != 2 || arrivals.Min() != 1500*time.Millisecond {
 		t.Errorf("%d arrivals, the first after %v", arrivals.Count(), arrivals.Min())
@@ -72,13 +72,14 @@ func TestLatencyCountsFromWhenAMailIsDue(t *testing.T) {
 }
 
 func TestAnArrivalThatCannotBeIsAFault(t *testing.T) {
-	l, ids, began := submitted(taken, refused)
+	l, ids, began := submitted(taken, refused, taken)
 	l.arrived(map[string][]accepted{"a": {
-		{MessageID: messageID(letter.ID{Run: 7, Seq: 99}), Received: began, Octets: 200},
-		{MessageID: messageID(ids[1]), Received: began, Octets: 200},
-		{MessageID: messageID(ids[0]), Received: began, Octets: 99},
+		{MessageID: messageID(letter.ID{Run: 7, Seq: 99}), Received: began, Octets: 200, To: []string{"ann@elsewhere.example"}},
+		{MessageID: messageID(ids[1]), Received: began, Octets: 200, To: []string{"ann@elsewhere.example"}},
+		{MessageID: messageID(ids[0]), Received: began, Octets: 99, To: []string{"ann@elsewhere.example"}},
+		{MessageID: messageID(ids[2]), Received: began, Octets: 200, To: []string{"bob@elsewhere.example"}},
 	}})
-	for i, want := range []string{"nobody submitted", "was refused", "99 octets"} {
+	for i, want := range []string{"nobody submitted", "was refused", "99 octets", `for ["bob@elsewhere.example"]`} {
 		if i >= len(l.faults) || !strings.Contains(l.faults[i], want) {
 			t.Errorf("no fault about %q in %q", want, l.faults)
 		}
@@ -87,7 +88,7 @@ func TestAnArrivalThatCannotBeIsAFault(t *testing.T) {
 
 func TestABrokenPromiseIsToldAndWritten(t *testing.T) {
 	l, ids, began := submitted(taken, taken)
-	l.arrived(map[string][]accepted{"a": {{MessageID: messageID(ids[0]), Received: began, Octets: 200}, {MessageID: messageID(ids[0]), Received: began, Octets: 200}}})
+	l.arrived(map[string][]accepted{"a": {{MessageID: messageID(ids[0]), Received: began, Octets: 200, To: []string{"ann@elsewhere.example"}}, {MessageID: messageID(ids[0]), Received: began, Octets: 200, To: []string{"ann@elsewhere.example"}}}})
 	v := &verdict{name: "trial"}
 	v.arrived(l)
 	v.copies(l, 0)

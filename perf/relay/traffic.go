@@ -117,7 +117,7 @@ func (s *submitter) submit(ctx context.Context, due time.Time) error {
 		to = fmt.Sprintf(elsewhere, id.Seq)
 	}
 	m := s.writer.Compose(id, s.user, to, s.octets)
-	s.ledger.submit(id, due, s.octets)
+	s.ledger.submit(id, to, due, s.octets)
 	if err := s.connect(ctx); err != nil {
 		return fmt.Errorf("connect to node %s: %w", s.node.name, err)
 	}

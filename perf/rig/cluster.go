@@ -72,6 +72,7 @@ type Cluster struct {
 	mu      sync.Mutex // one request at a time
 	in      io.WriteCloser
 	answers *json.Decoder
+	astray  error // why an answer was not awaited
 	log     string
 }
 
@@ -157,11 +158,15 @@ func (c *Cluster) Nodetool(ctx context.Context, node, command string) (string, e
 func (c *Cluster) ask(ctx context.Context, request string) (output string, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.astray != nil {
+		return "", fmt.Errorf("%s: %w", request, c.astray)
+	}
 	if _, err := fmt.Fprintln(c.in, request); err != nil {
 		return "", fmt.Errorf("%s: %w", request, err)
 	}
 	var a struct{ Error, Output string }
 	err = c.answer(ctx, requestTimeout, &a)
+	c.astray = err // the next answer would be that of this request
 	if err == nil && a.Error != "" {
 		err = errors.New(a.Error)
 	}
