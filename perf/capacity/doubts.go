@@ -20,6 +20,9 @@ func (a assumptions) check() error {
 			return fmt.Errorf("%s is %v, not above zero", one.name, one.value)
 		}
 	}
+	if !(a.Hashed >= 0 && a.Hashed <= 1) {
+		return fmt.Errorf("hashed is %v, and no share", a.Hashed)
+	}
 	return nil
 }
 

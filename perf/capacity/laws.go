@@ -38,6 +38,9 @@ func laws() []law {
 		{series: sweep.Delivery, metric: sweep.Stored, unit: "octets", terms: []term{once, bySize, byRecipient}, perCopy: true},
 		{series: sweep.Login, metric: sweep.RestanteCPU, unit: "ms", terms: login, by: sweep.Messages},
 		{series: sweep.Login, metric: sweep.CassandraCPU, unit: "ms", terms: login, by: sweep.Messages},
+		// Of an empty maildrop: what a listing costs is in the laws above.
+		{series: sweep.FirstLogin, metric: sweep.RestanteCPU, unit: "ms", terms: []term{once}},
+		{series: sweep.FirstLogin, metric: sweep.CassandraCPU, unit: "ms", terms: []term{once}},
 		{series: sweep.Retrieve, metric: sweep.RestanteCPU, unit: "ms", terms: retrieve, by: sweep.Size},
 		{series: sweep.Retrieve, metric: sweep.CassandraCPU, unit: "ms", terms: retrieve, by: sweep.Size},
 	}
@@ -56,6 +59,8 @@ type fitted struct {
 	fit
 	from, to map[string]float64 // of each condition, where it was measured
 	counted  []count            // by what the law is swept by, in order
+
+	least, most float64 // of what was measured, on each copy where the law is of those
 }
 
 // A count is how many statements an operation takes somewhere in a sweep.
@@ -85,7 +90,10 @@ func fitAll(points, held []report.Point) (model, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", l.name(), err)
 		}
-		one := fitted{law: l, fit: f, from: map[string]float64{}, to: map[string]float64{}}
+		one := fitted{law: l, fit: f, from: map[string]float64{}, to: map[string]float64{}, least: observed[0].cost, most: observed[0].cost}
+		for _, o := range observed {
+			one.least, one.most = min(one.least, o.cost), max(one.most, o.cost)
+		}
 		for _, name := range []string{sweep.Size, sweep.Recipients, sweep.Messages, sweep.Copies} {
 			for _, p := range mine {
 				v, ok := p.Condition(name)

@@ -3,6 +3,7 @@
 // the page docs/capacity.md.
 //
 //	go run ./perf/capacity perf/results/2026-01-02-sweep.json > docs/capacity.md
+//	go run ./perf/capacity sweep.json --mission mission.json
 //	go run ./perf/capacity sweep.json --check held-out.json --mails 50 --size 20 --mailboxes 5e6
 package main
 
@@ -20,6 +21,8 @@ import (
 type cli struct {
 	Files []string `arg:"" type:"existingfile" help:"Points to fit the model to, as lines of JSON."`
 	Check []string `type:"existingfile" help:"Points to check it with; without any, each point is predicted by the others." placeholder:"FILE"`
+
+	Mission string `type:"existingfile" help:"Results of the performance test, which tell how much of what no sweep measures there was in it." placeholder:"FILE"`
 
 	assumptions `embed:""`
 }
@@ -49,8 +52,12 @@ func (c *cli) run(w io.Writer) error {
 	if len(m) == 0 {
 		return errors.New("none of the points is of a cost that the model knows")
 	}
+	t, err := readTested(c.Mission)
+	if err != nil {
+		return err
+	}
 	p := page{w: w}
-	p.write(c, m, points)
+	p.write(c, m, points, t)
 	return p.err
 }
 

@@ -24,13 +24,15 @@ func (p *page) line(format string, args ...any) {
 	}
 }
 
-func (p *page) write(c *cli, m model, points []report.Point) {
+func (p *page) write(c *cli, m model, points []report.Point, t *tested) {
 	p.line("# Capacity\n")
 	p.line("What one mail and one login cost, measured, and what a number of mailboxes needs for that,\nunder assumptions that you should replace by yours. This page is printed by\n\n    %s\n", command(os.Args[1:]))
 	p.measured(points)
 	p.fits(m, len(c.Check) > 0)
 	p.mail(c.assumptions, m)
+	p.logins(c.assumptions, m)
 	p.sizing(c.assumptions, m)
+	p.doubts(append(c.doubts(m), leftOut(c.assumptions, t)...))
 }
 
 // measured says where the points come from.
@@ -74,13 +76,17 @@ func (p *page) fits(m model, checked bool) {
 	p.line("")
 }
 
-// sum is the law with its coefficients.
+// sum is the law with its coefficients; one that is a constant has its spread.
 func (f fitted) sum() string {
 	var parts []string
 	for i, t := range f.terms {
 		parts = append(parts, strings.TrimSpace(amount(f.coefficients[i], f.unit)+" "+t.each))
 	}
-	return strings.Join(parts, " + ")
+	sum := strings.Join(parts, " + ")
+	if len(f.terms) == 1 {
+		sum += fmt.Sprintf(" (%s to %s)", report.Short(f.least), report.Short(f.most))
+	}
+	return sum
 }
 
 func (c checked) String() string {
@@ -119,13 +125,26 @@ func (p *page) mail(a assumptions, m model) {
 	p.line("")
 }
 
+// logins says what one costs, with and without the work on the password.
+func (p *page) logins(a assumptions, m model) {
+	var lines []string
+	for _, of := range []struct{ metric, name string }{{sweep.RestanteCPU, "Restante"}, {sweep.CassandraCPU, "Cassandra"}} {
+		if hashed, remembered := a.logins(m, of.metric); remembered > 0 && hashed != remembered {
+			lines = append(lines, fmt.Sprintf("- %s: %s where the password is hashed, %s where it is remembered", of.name, amount(hashed, "ms"), amount(remembered, "ms")))
+		}
+	}
+	if len(lines) > 0 {
+		p.line("For a login to a maildrop of %s messages:\n\n%s\n", report.Short(a.conditions(sweep.Login)[sweep.Messages]), strings.Join(lines, "\n"))
+	}
+}
+
 // sizing is the table for all numbers of mailboxes, with all that is assumed.
 func (p *page) sizing(a assumptions, m model) {
 	p.line("## What mailboxes need\n")
 	p.line("Assumed, and to be replaced by what you know (`--help` has the flags):\n")
 	p.line("- %s mails a day to a mailbox, each retrieved %s times and kept for %s days", report.Short(a.Mails), report.Short(a.Fetched), report.Short(a.Retention))
 	p.line("- %s KiB, the mean size of a mail", report.Short(a.Size))
-	p.line("- %s logins a day to a mailbox", report.Short(a.Logins))
+	p.line("- %s logins a day to a mailbox, of which %.0f %% hash the password: a server remembers one for five minutes", report.Short(a.Logins), 100*a.Hashed)
 	p.line("- the busiest second has %s times the mean of the day", report.Short(a.Peak))
 	p.line("- %.0f data centres with %.0f copies each; one of them is lost, and one node more", a.Datacenters, a.Replication)
 	p.line("- nodes of %s cores like those that were measured, busy for at most %.0f %%", report.Short(a.Cores), 100*a.Utilization)
@@ -152,10 +171,11 @@ func (p *page) sizing(a assumptions, m model) {
 		}
 		p.line("| %s |", strings.Join(cells, " | "))
 	}
-	doubts := a.doubts(m)
-	if len(doubts) > 0 {
-		p.line("\nTo be read with this:\n")
-	}
+}
+
+// doubts are what a reader has to know besides.
+func (p *page) doubts(doubts []string) {
+	p.line("\nTo be read with this:\n")
 	for _, d := range doubts {
 		p.line("- %s", d)
 	}

@@ -16,6 +16,7 @@ type assumptions struct {
 	Logins    float64 `default:"24" help:"Logins of a mailbox a day."`
 	Fetched   float64 `default:"1" help:"How often a mail is retrieved before it is removed."`
 	Asked     float64 `default:"1" help:"Statements of a delivery besides those that the sweep of sizes has counted, where all mail went to one address: with many, a server asks Cassandra for each."`
+	Hashed    float64 `default:"1" help:"Share of the logins that hash the password: a server remembers one for five minutes, and 16384 of them at most."`
 	Peak      float64 `default:"3" help:"The busiest second, times the mean of the day."`
 
 	Datacenters float64 `default:"2" help:"Data centres, each with all mail."`
@@ -52,6 +53,25 @@ func (a assumptions) conditions(series string) map[string]float64 {
 
 func (a assumptions) copies() float64 { return a.Datacenters * a.Replication }
 
+// logins are what one costs with a password that is hashed, and with one that a server
+// remembers. Both list the maildrop. First logins are measured on empty ones, so what a
+// listing costs comes on top of them.
+func (a assumptions) logins(m model, metric string) (hashed, remembered float64) {
+	remembered, _ = m.cost(sweep.Login, metric, a.conditions(sweep.Login))
+	first, ok := m.cost(sweep.FirstLogin, metric, nil)
+	if !ok {
+		return remembered, remembered // which is one of the doubts
+	}
+	empty, _ := m.cost(sweep.Login, metric, nil)
+	return first + remembered - empty, remembered
+}
+
+// login is the mean of all of them.
+func (a assumptions) login(m model, metric string) float64 {
+	hashed, remembered := a.logins(m, metric)
+	return a.Hashed*hashed + (1-a.Hashed)*remembered
+}
+
 // size says what a number of mailboxes needs. A data centre that is lost leaves its
 // clients to the others, so each has nodes for all clients there are; and one node
 // more, which may be lost as well.
@@ -64,7 +84,7 @@ func (a assumptions) size(m model, mailboxes float64) need {
 		return c
 	}
 	cores := func(metric string) (writing, reading float64) {
-		reading = n.mails*a.Fetched*cost(sweep.Retrieve, metric) + n.logins*cost(sweep.Login, metric)
+		reading = n.mails*a.Fetched*cost(sweep.Retrieve, metric) + n.logins*a.login(m, metric)
 		return n.mails * cost(sweep.Delivery, metric) / 1000, reading / 1000
 	}
 	nodes := func(needed, room float64) float64 { return math.Ceil(needed/room) + 1 }

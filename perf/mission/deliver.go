@@ -39,7 +39,7 @@ func (r *run) send(ctx context.Context) error {
 		Load: scenario.Load{Connections: r.Connections, Count: r.mails(), Rate: r.Rate, Poisson: r.Poisson},
 		Do:   s.do,
 	}
-	result, err := r.measure(ctx, "deliver", runner(func(ctx context.Context) (*scenario.Tally, error) {
+	result, err := r.measure(ctx, PhaseDeliver, runner(func(ctx context.Context) (*scenario.Tally, error) {
 		if r.Overtime > 0 {
 			var cancel context.CancelFunc
 			ctx, cancel = context.WithTimeout(ctx, r.Duration+r.Overtime)

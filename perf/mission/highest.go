@@ -24,7 +24,9 @@ type Search struct {
 	Precision float64       // of the rate, 0.05 for 5 %
 	Rest      time.Duration // pause between steps, at least
 	Restful   time.Duration // and at most, while the server is still busy
-	Behind    []int         // processes that must be idle then too, such as a database
+	// Behind are processes behind the server: they must be idle then too, and what they
+	// use is part of what a mail costs. They are watched instead of what Watch says.
+	Behind []int
 }
 
 // A Point is one rate that was tried.
@@ -35,10 +37,12 @@ type Point struct {
 	P99       float64 `json:"p99_ms"`
 	Accepted  int64   `json:"accepted"`
 	Mails     int     `json:"mails"`
-	// CPU of the server for a mail, and the share of the machine that others took.
-	ServerCPU float64 `json:"server_cpu_ms"`
-	Others    float64 `json:"others"`
-	Why       string  `json:"why,omitempty"` // it was too much; empty: it was not
+	// CPU of the server for a mail, that of the database behind it if there is one, and
+	// the share of the machine that others took.
+	ServerCPU   float64 `json:"server_cpu_ms"`
+	DatabaseCPU float64 `json:"database_cpu_ms,omitempty"`
+	Others      float64 `json:"others"`
+	Why         string  `json:"why,omitempty"` // it was too much; empty: it was not
 }
 
 // A Curve is what a Search came to.
@@ -107,6 +111,9 @@ func search(from, precision float64, try func(rate float64) (good bool, err erro
 func (s Search) try(ctx context.Context, rate float64) (Point, error) {
 	t := s.Test
 	t.Rate, t.Say = rate, nil
+	if len(s.Behind) > 0 {
+		t.Watch = func(string) (func(*scenario.Result) (map[string]float64, error), error) { return Behind(s.Behind...) }
+	}
 	o, err := t.Run(ctx)
 	if ctx.Err() != nil {
 		return Point{}, ctx.Err()
@@ -117,8 +124,8 @@ func (s Search) try(ctx context.Context, rate float64) (Point, error) {
 	took := o.Latency(fromDue)
 	p := Point{Rate: rate, Sustained: o.Sustained, P50: took.P50, P99: took.P99, Accepted: o.Accepted, Mails: o.Mails}
 	for _, phase := range o.Phases {
-		if phase.Scenario == "deliver" {
-			p.ServerCPU, p.Others = phase.ServerCPU, phase.Others
+		if phase.Scenario == PhaseDeliver {
+			p.ServerCPU, p.DatabaseCPU, p.Others = phase.ServerCPU, phase.Figures[CassandraCPU], phase.Others
 		}
 	}
 	var why []string
@@ -179,10 +186,14 @@ func (c *Curve) Measurements(server string, round int) []report.Measurement {
 	t := table{server: server, round: round, scenario: "highest rate"}
 	t.add("mails/s", report.More, c.Highest)
 	for _, p := range c.Points {
-		if p.Rate == c.Highest {
-			t.add("p50 ms", report.Neither, p.P50)
-			t.add("p99 ms", report.Neither, p.P99)
-			t.add("server CPU ms a mail", report.Less, p.ServerCPU)
+		if p.Rate != c.Highest {
+			continue
+		}
+		t.add("p50 ms", report.Neither, p.P50)
+		t.add("p99 ms", report.Neither, p.P99)
+		if p.ServerCPU > 0 { // or there was no process to look at
+			t.add("CPU ms a mail, "+both, report.Less, p.ServerCPU+p.DatabaseCPU)
+			t.add("server CPU ms a mail", report.Neither, p.ServerCPU)
 		}
 	}
 	return t.rows

@@ -51,6 +51,11 @@ func TestTheHighestRateOfAServerIsFound(t *testing.T) {
 	if !slices.IsSortedFunc(c.Points, func(a, b Point) int { return int(a.Rate - b.Rate) }) || len(c.Points) < 4 {
 		t.Errorf("the curve is %+v", c.Points)
 	}
+	for _, p := range c.Points {
+		if p.DatabaseCPU != 0 {
+			t.Errorf("there is no database: %+v", p)
+		}
+	}
 	first, last := c.Points[0], c.Points[len(c.Points)-1]
 	if first.P99 < 10 || last.P99 < 150 || !strings.Contains(last.Why, "p99 is") {
 		t.Errorf("from %+v to %+v", first, last)
@@ -81,5 +86,12 @@ func TestASearchWithoutAServerIsAnError(t *testing.T) {
 	s.Precision = 0
 	if _, err := s.Run(t.Context()); err == nil {
 		t.Error("there is no precision")
+	}
+}
+
+func TestASearchMetersWhatIsBehindTheServer(t *testing.T) {
+	s := Search{Test: on(servertest.New(t)), From: 50, Step: 100 * time.Millisecond, P99: time.Second, Precision: 0.5, Behind: []int{1 << 30}}
+	if c, err := s.Run(t.Context()); err == nil || len(c.Points) > 0 {
+		t.Errorf("the database is not there, and the curve has %+v", c.Points)
 	}
 }

@@ -25,6 +25,7 @@ type Lag struct {
 	// login takes less.
 	Every    time.Duration
 	Patience time.Duration
+	Behind   []int // processes behind the servers, if there are any: see Search
 }
 
 // A LagOutcome is what a Lag came to. Each time includes the login that saw the mail.
@@ -44,6 +45,13 @@ func (l Lag) Run(ctx context.Context) (*LagOutcome, error) {
 	if err := l.prepare(ctx); err != nil {
 		return new(LagOutcome), err
 	}
+	ended := func(*scenario.Result) (map[string]float64, error) { return nil, nil }
+	if len(l.Behind) > 0 {
+		var err error
+		if ended, err = Behind(l.Behind...); err != nil {
+			return new(LagOutcome), err
+		}
+	}
 	result, err := scenario.Measure(ctx, "listed elsewhere", scenario.Visible{
 		Load: scenario.Load{
 			Address: l.Into.SMTP, Connections: l.Users, Rate: l.Rate, Duration: l.Duration,
@@ -51,6 +59,11 @@ func (l Lag) Run(ctx context.Context) (*LagOutcome, error) {
 		},
 		POP3: l.From.POP3, Back: l.Into.POP3, Patience: l.Patience, Every: l.Every, Keep: keep, Size: l.Size, From: l.Sender,
 	}, l.PIDs...)
+	more, watchErr := ended(&result)
+	if err == nil {
+		err = watchErr
+	}
+	result.Figures = joined(result.Figures, more)
 	f := result.Figures
 	return &LagOutcome{Result: result, Listed: Latency{
 		Name: "listed elsewhere, from 250", Count: uint64(result.Operations),

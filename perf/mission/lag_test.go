@@ -41,7 +41,11 @@ func TestMailThatNeverArrivesIsAnError(t *testing.T) {
 	if err != nil || o.Err() == nil || o.Result.Errors != 1 || o.Listed.Count != 49 {
 		t.Errorf("%+v, %v", o, err)
 	}
-	l.Password = "wrong"
+	l.Behind = []int{1 << 30}
+	if o, err := l.Run(t.Context()); err == nil || o.Result.Operations > 0 {
+		t.Errorf("the database is not there: %+v", o)
+	}
+	l.Behind, l.Password = nil, "wrong"
 	if _, err := l.Run(t.Context()); err == nil {
 		t.Error("nobody can log in")
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -75,38 +76,50 @@ func (r *run) each(ctx context.Context, phase string, do func(ctx context.Contex
 }
 
 // prepare empties all maildrops. A server may remember of a login that the password was
-// right, which takes it long on purpose: so all have been here once before it counts,
-// and what that took is told by itself.
+// right, which takes it long on purpose to find out: so everybody has been at each server
+// once before it counts, and what that took is told by itself, a login an operation. It is
+// the cost of a first login for users who have not been there for a while.
 func (r *run) prepare(ctx context.Context) error {
-	type visit struct {
-		user int
-		at   []scenario.Target // one after the other: a maildrop may be locked
-	}
-	var visits []visit
-	for user := range r.Users {
-		visits = append(visits, visit{user, []scenario.Target{r.home(user)}})
-	}
-	for _, p := range r.probes() {
-		for i := range r.probers() {
-			visits = append(visits, visit{p.first + i, readers([]scenario.Target{p.from, p.into})})
-		}
-	}
+	visits := r.visits()
+	alone := make([]sync.Mutex, r.Accounts()) // a maildrop may be locked
 	load := scenario.Repeat{
 		Load: scenario.Load{Connections: min(r.Readers, len(visits)), Count: len(visits)},
 		Do: func(ctx context.Context, _, i int) (int64, error) {
-			for _, at := range visits[i].at {
-				if err := r.clear(ctx, at, visits[i].user, r.times); err != nil {
-					return 0, err
-				}
-			}
-			return 0, nil
+			v := visits[i]
+			alone[v.user].Lock()
+			defer alone[v.user].Unlock()
+			return 0, r.clear(ctx, v.at, v.user, r.times)
 		},
 	}
-	result, err := r.measure(ctx, "first login", load)
+	result, err := r.measure(ctx, firstLogin, load)
 	if err == nil && result.Errors > 0 {
 		err = fmt.Errorf("first login: %d of %d failed: %s", result.Errors, len(visits), result.Faults[0])
 	}
 	return err
+}
+
+// A visit is a login of a user to a server.
+type visit struct {
+	user int
+	at   scenario.Target
+}
+
+// visits are one for each user and server where the test has the user log in. Those who
+// look into two servers have the other users in between.
+func (r *run) visits() []visit {
+	var first, second []visit
+	for _, p := range r.probes() {
+		for i := range r.probers() {
+			first = append(first, visit{p.first + i, p.from})
+			if p.into.POP3 != "" && p.into.POP3 != p.from.POP3 {
+				second = append(second, visit{p.first + i, p.into})
+			}
+		}
+	}
+	for user := range r.Users {
+		first = append(first, visit{user, r.home(user)})
+	}
+	return append(first, second...)
 }
 
 // clear empties a maildrop; the time of the login counts as that of a first one.
@@ -206,7 +219,7 @@ func (r *run) fetch(p *wire.POP3, number int, c *letter.Checker) error {
 
 // remove deletes every message of every user, with one DELE at a time.
 func (r *run) remove(ctx context.Context) error {
-	return r.each(ctx, "DELE and QUIT", func(ctx context.Context, user int) (done int, _ int64, err error) {
+	return r.each(ctx, PhaseRemove, func(ctx context.Context, user int) (done int, _ int64, err error) {
 		err = r.session(ctx, r.home(user), user, quitRemoving, func(p *wire.POP3) error {
 			n, _, err := r.stat(p)
 			if err != nil {

@@ -101,6 +101,35 @@ func TestMailAndUsersAreSpreadOverTheTargets(t *testing.T) {
 	}
 }
 
+// What a first login costs is not that of one whose password is remembered.
+func TestEverybodyLogsInOnceToEachServer(t *testing.T) {
+	f := servertest.New(t)
+	far := on(f)
+	far.Targets = append(far.Targets, scenario.Target{Name: "b", Datacenter: "dc1", SMTP: f.SMTP, POP3: f.Far})
+	for name, c := range map[string]struct {
+		test   Test
+		logins int
+	}{
+		"one server":  {on(f), 4 + 4},
+		"two servers": {far, 4 + 2*4}, // who delivers to the one looks into the other
+	} {
+		t.Run(name, func(t *testing.T) {
+			c.test.Probe = 20
+			o := outcome(t, c.test)
+			if l := o.Latency(firstLogin); l.Count != uint64(c.logins) || o.Phases[0].Operations != int64(c.logins) {
+				t.Errorf("%+v, and %d operations of the phase", l, o.Phases[0].Operations)
+			}
+			seen := map[visit]bool{}
+			for _, v := range newRun(c.test).visits() {
+				if seen[v] {
+					t.Errorf("user %d is at %s twice", v.user, v.at.Name)
+				}
+				seen[v] = true
+			}
+		})
+	}
+}
+
 func TestASlowServerShowsFromTheTimeMailIsDue(t *testing.T) {
 	f := servertest.New(t)
 	f.Delay = func(n int) time.Duration { return 20 * time.Millisecond }

@@ -119,6 +119,10 @@ func (t *table) latency(l Latency) {
 	t.add("max ms", report.Less, l.Max)
 }
 
+// both is what servers are compared by: some keep their mail in a database, and the others
+// do its work themselves.
+const both = "server and database"
+
 // phase has what is not in a latency already.
 func (t *table) phase(p scenario.Result) {
 	t.scenario = "phase " + p.Scenario
@@ -129,9 +133,16 @@ func (t *table) phase(p scenario.Result) {
 	if p.PeakRSS == 0 {
 		return // there was no process to look at
 	}
-	t.add("server CPU ms an operation", report.Less, p.ServerCPU)
-	t.add("peak RSS MiB", report.Less, p.PeakRSS)
-	t.add("PSS MiB", report.Less, p.PSS)
+	for _, used := range []struct {
+		what   string
+		server float64
+		behind string
+	}{
+		{"CPU ms an operation", p.ServerCPU, CassandraCPU}, {"peak RSS MiB", p.PeakRSS, cassandraRSS}, {"PSS MiB", p.PSS, cassandraPSS},
+	} {
+		t.add(used.what+", "+both, report.Less, used.server+p.Figures[used.behind])
+		t.add("server "+used.what, report.Neither, used.server)
+	}
 	t.add("tool CPU ms an operation", report.Neither, p.ToolCPU)
 	t.add("others' CPU share", report.Neither, p.Others)
 }

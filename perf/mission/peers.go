@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 
 	"restante/perf/peer"
@@ -13,25 +12,26 @@ import (
 )
 
 // Peers starts one kind of server after the other, each alone, for work, in a directory
-// below temp (the system's if empty) that is gone afterwards. Spare accounts come on top
-// of the users. One that is not installed is left out, and said so.
+// below temp (the system's if empty) that is gone afterwards, also where this process is
+// killed. Spare accounts come on top of the users. One that is not installed is left out,
+// and said so.
 func Peers(ctx context.Context, temp string, kinds []string, users, spare int, say func(format string, args ...any), work func(Party) error) (err error) {
 	if len(kinds) == 0 {
 		return nil
 	}
-	dir, err := peer.TempDir(temp)
+	d, err := newTemporary(temp)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	defer func() { err = errors.Join(err, d.close()) }()
 	for _, name := range kinds {
 		kind, err := peer.Find(name)
 		if err != nil {
 			return err
 		}
-		settings := peer.Settings{Dir: filepath.Join(dir, name), Users: users + spare}
+		settings := peer.Settings{Dir: filepath.Join(d.dir, name), Users: users + spare}
 		if name == report.Ours {
-			if settings.Binary, err = peer.Build(ctx, dir); err != nil {
+			if settings.Binary, err = peer.Build(ctx, d.dir); err != nil {
 				return err
 			}
 		}

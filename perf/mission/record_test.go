@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"restante/perf/report"
+	"restante/perf/scenario"
 	"restante/perf/servertest"
 )
 
@@ -40,7 +41,7 @@ func TestServersStandSideBySide(t *testing.T) {
 }
 
 func TestACurveBecomesPointsOfAPlot(t *testing.T) {
-	curve := &Curve{Highest: 20, Points: []Point{{Rate: 10, P50: 1, P99: 2}, {Rate: 20, P50: 3, P99: 4}}}
+	curve := &Curve{Highest: 20, Points: []Point{{Rate: 10, P50: 1, P99: 2}, {Rate: 20, P50: 3, P99: 4, ServerCPU: 2, DatabaseCPU: 5}}}
 	r := NewRecord("rate", Party{Name: "restante", Version: "1"}, curve, nil)
 	var file bytes.Buffer
 	if err := report.WriteLines(&file, r.Points()...); err != nil {
@@ -50,7 +51,37 @@ func TestACurveBecomesPointsOfAPlot(t *testing.T) {
 	if err != nil || len(points) != 4 || points[1].X != 20 || points[1].Value != 3 || points[2].Metric != "p99" {
 		t.Errorf("%+v, %v", points, err)
 	}
-	if m := Compare("rate", r).Measurements; len(m) != 4 || m[0].Value != 20 || m[2].Value != 4 {
+	if m := Compare("rate", r).Measurements; len(m) != 5 || m[0].Value != 20 || m[2].Value != 4 {
 		t.Errorf("%+v", m)
+	}
+}
+
+// A server that leaves its mail to a database is compared by what both of them use.
+func TestTheDatabaseBehindAServerCountsAsWell(t *testing.T) {
+	of := func(server string, cassandra map[string]float64, o *Outcome, database float64) []Record {
+		p := scenario.Result{Scenario: PhaseDeliver, Operations: 10, ServerCPU: 2, PeakRSS: 100, PSS: 50, Figures: cassandra}
+		o.Phases = append(o.Phases, p)
+		curve := &Curve{Highest: 20, Points: []Point{{Rate: 20, ServerCPU: 2, DatabaseCPU: database}}}
+		return []Record{
+			NewRecord("mission", Party{Name: server}, o, nil),
+			NewRecord("rate", Party{Name: server}, curve, nil),
+		}
+	}
+	ours := of("restante", map[string]float64{CassandraCPU: 6, cassandraRSS: 900, cassandraPSS: 850}, new(Outcome), 6)
+	theirs := of("postfix", nil, new(Outcome), 0)
+	var markdown strings.Builder
+	for i := range ours {
+		if err := Compare("both", ours[i], theirs[i]).Markdown(&markdown); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, want := range []string{
+		"| CPU ms an operation, server and database | **8.00** | **2.00** (0.250 ×) |", "| server CPU ms an operation | **2.00** | **2.00** |",
+		"| peak RSS MiB, server and database | **1,000** | **100** (0.100 ×) |", "| PSS MiB, server and database | **900** | **50.0** (0.056 ×) |",
+		"| CPU ms a mail, server and database | **8.00** | **2.00** (0.250 ×) |", "| server CPU ms a mail | **2.00** | **2.00** |",
+	} {
+		if !strings.Contains(markdown.String(), want) {
+			t.Errorf("there is no %q in\n%s", want, markdown.String())
+		}
 	}
 }

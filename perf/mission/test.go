@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 	"sync"
 	"time"
@@ -222,6 +223,21 @@ func (r *run) add(result scenario.Result) {
 	r.out.Phases = append(r.out.Phases, result)
 }
 
+// joined are the figures of both.
+func joined(figures, more map[string]float64) map[string]float64 {
+	if figures == nil {
+		return more
+	}
+	maps.Copy(figures, more)
+	return figures
+}
+
+// Phases of a test that are looked for in what it came to.
+const (
+	PhaseDeliver = "deliver"
+	PhaseRemove  = "DELE and QUIT"
+)
+
 // measure is one phase.
 func (r *run) measure(ctx context.Context, name string, load scenario.Runner) (result scenario.Result, err error) {
 	r.say("%s", name)
@@ -236,12 +252,7 @@ func (r *run) measure(ctx context.Context, name string, load scenario.Runner) (r
 	if err == nil {
 		err = watchErr
 	}
-	for figure, value := range more {
-		if result.Figures == nil {
-			result.Figures = map[string]float64{}
-		}
-		result.Figures[figure] = value
-	}
+	result.Figures = joined(result.Figures, more)
 	r.add(result)
 	if err != nil {
 		err = fmt.Errorf("%s: %w", name, err)

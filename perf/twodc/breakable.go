@@ -122,12 +122,10 @@ func (b *breakable) FillDisk(ctx context.Context, name string) error {
 		return err
 	}
 	d, err := newSmallDisk(ctx, n.Dir)
-	if d != nil {
-		b.disks[name] = d
-	}
 	if err != nil {
 		return err
 	}
+	b.disks[name] = d
 	if err := b.StartNode(ctx, name); err != nil {
 		return err
 	}

@@ -40,7 +40,7 @@ func TestThePlanOfFaultsNamesEachTrouble(t *testing.T) {
 
 func TestTroublesAreChosenByName(t *testing.T) {
 	plan, c := faultsPlan(t, "--only=node$|link", "--for=5m", "--seed=7", "--lag=1s")
-	if strings.Contains(plan, "server") || !strings.Contains(plan, "  freeze a node\n") || !strings.Contains(plan, "  cut the link\n") {
+	if strings.Contains(plan, "kill a server\n") || !strings.Contains(plan, "  freeze a node\n") || !strings.Contains(plan, "  cut the link\n") {
 		t.Error(plan)
 	}
 	if c.Faults.For != 5*time.Minute || c.Faults.Seed != 7 || c.Faults.Lag != time.Second {

@@ -10,9 +10,12 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"os"
 	"os/signal"
+	"slices"
+	"strings"
 	"syscall"
 
 	"github.com/alecthomas/kong"
@@ -29,6 +32,35 @@ type cli struct {
 	Sweep   sweepRun    `cmd:"" help:"Vary the delay of the link, the servers, the size of a mail, maildrops and users, one after the other."`
 
 	Faults faultsRun `cmd:"" help:"Break everything, one thing after another, under traffic, and judge what clients saw."`
+}
+
+// served says which commands a flag of all serves, where it does not serve every one.
+var served = map[string][]string{
+	"warm": {"mission", "rate", "lag", "sweep"}, "profile": {"mission"}, "json": {"mission", "rate", "lag", "sweep", "faults"},
+}
+
+// staged are the flags of a stage, which containers have no use for.
+var staged = []string{"delay", "jitter", "loss", "bandwidth", "layout", "java", "set", "servers", "profile", "binary", "keep"}
+
+// AfterApply is called by kong. It refuses a flag that would do nothing.
+func (c *cli) AfterApply(k *kong.Context) error {
+	given := map[string]bool{}
+	for _, p := range k.Path {
+		if p.Flag != nil {
+			given[p.Flag.Name] = true
+		}
+	}
+	for flag, commands := range served {
+		if given[flag] && !slices.Contains(commands, k.Selected().Name) {
+			return fmt.Errorf("--%s does nothing with %s: it is for %s", flag, k.Selected().Name, strings.Join(commands, ", "))
+		}
+	}
+	for _, flag := range staged {
+		if given[flag] && given["compose"] {
+			return fmt.Errorf("--%s does nothing with --compose", flag)
+		}
+	}
+	return nil
 }
 
 func main() {

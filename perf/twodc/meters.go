@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -15,6 +16,7 @@ import (
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
 
+	"restante/perf/mission"
 	"restante/perf/proc"
 	"restante/perf/rig"
 	"restante/perf/scenario"
@@ -44,7 +46,7 @@ func (m meters) watch(string) (func(*scenario.Result) (map[string]float64, error
 	if err != nil {
 		return nil, err
 	}
-	nodes, err := proc.Start(proc.System{}, m.cassandraPID())
+	nodes, err := mission.Behind(m.cassandraPID())
 	if err != nil {
 		return nil, err
 	}
@@ -57,29 +59,26 @@ func (m meters) watch(string) (func(*scenario.Result) (map[string]float64, error
 		if err != nil {
 			return nil, err
 		}
-		used, err := nodes.Stop()
+		figures, err := nodes(r)
 		if err != nil {
 			return nil, err
 		}
-		r.Others = max(0, r.Others-used.Share())
 		after, err := m.read()
 		if err != nil {
 			return nil, err
 		}
 		each := func(total float64) float64 { return total / float64(max(r.Operations, 1)) }
-		figures := map[string]float64{
-			"statements an operation":                   each(after.sent.all - before.sent.all),
+		maps.Copy(figures, map[string]float64{
+			mission.Statements:                          each(after.sent.all - before.sent.all),
 			"statements that timed out":                 after.sent.timeouts - before.sent.timeouts,
 			"statements that failed otherwise":          after.sent.failures - before.sent.failures,
 			"statements sent again":                     after.sent.retries - before.sent.retries,
-			"Cassandra CPU ms an operation":             each(float64(used.Server) / float64(time.Millisecond)),
-			"Cassandra peak RSS MiB":                    float64(used.PeakRSS) / (1 << 20),
 			"octets over the link an operation":         each(float64(after.link - before.link)),
 			"octets written by Cassandra an operation":  each(float64(after.written[cassandra] - before.written[cassandra])),
 			"octets written by the server an operation": each(float64(after.written[restante] - before.written[restante])),
-		}
+		})
 		for kind, cpu := range byKind(before.threads, after.threads) {
-			figures["Cassandra CPU ms an operation, "+kind] = each(float64(cpu) / float64(time.Millisecond))
+			figures[mission.CassandraCPU+", "+kind] = each(float64(cpu) / float64(time.Millisecond))
 		}
 		for kind, share := range shares {
 			figures["server CPU ms an operation, "+kind] = share * r.ServerCPU

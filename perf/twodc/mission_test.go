@@ -12,32 +12,80 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"restante/perf/mission"
 	"restante/perf/peer"
 	"restante/perf/rig"
+	"restante/perf/scenario"
 )
 
+// planned is what a command line prints that does nothing.
+func planned(t *testing.T, command string) string {
+	t.Helper()
+	var c cli
+	var out strings.Builder
+	k, err := kong.New(&c, kong.BindTo(t.Context(), (*context.Context)(nil)), kong.BindTo(&out, (*io.Writer)(nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	parsed, err := k.Parse(append([]string{"--plan"}, strings.Fields(command)...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := parsed.Run(&c.settings); err != nil {
+		t.Error(err)
+	}
+	return out.String()
+}
+
 func TestThePlanOfAMeasurementSaysWhatIsMeasured(t *testing.T) {
-	for command, want := range map[string]string{
-		"mission --rate 120 --duration 3m --peers postfix": "mail at 120/s for 3m0s to 80 users in turn",
-		"rate --begin 25 --step 5s":                        "mail at 25/s and more, 5s each, until p99 is over 1s",
-		"lag --every 20ms":                                 "mail at 50/s for 1m0s into each data centre in turn, looked for in the other every 20ms",
+	for command, wants := range map[string][]string{
+		"mission --rate 120 --duration 3m --peers postfix": {
+			"postfix, alone on this machine and before all else", "\nwarm-up: mail at 60/s for 5m0s", "\nfirst logins:",
+			"mail at 120/s for 3m0s to 80 users in turn", "besides, 1/s in each data centre", "every user: STAT, RETR and verify,", "system.paxos",
+		},
+		"rate --begin 25 --step 5s --peers restante": {
+			"restante, alone", "\nwarm-up: mail at 25/s", "mail at 25/s for 5s, then at twice the rate", "until p99 is 1s or more", "half of it", "until the highest is known to 5 %",
+			"2s to 30s pass until all is idle", "system.paxos",
+		},
+		"lag --every 20ms": {
+			"warm-up: mail at 50/s", "mail at 50/s for 1m0s into each data centre in turn, looked for in the other every 20ms", "system.paxos",
+		},
+		"--warm 1m sweep size": {"warm-up: mail at 100/s for 1m0s"},
 	} {
-		var c cli
-		var out strings.Builder
-		k, err := kong.New(&c, kong.BindTo(t.Context(), (*context.Context)(nil)), kong.BindTo(&out, (*io.Writer)(nil)))
-		if err != nil {
-			t.Fatal(err)
+		plan := planned(t, command)
+		at := 0
+		for _, want := range wants {
+			i := strings.Index(plan[at:], want)
+			if i < 0 {
+				t.Errorf("the plan of %s does not say %q in its place:\n%s", command, want, plan)
+				continue
+			}
+			at += i
 		}
-		parsed, err := k.Parse(append([]string{"--plan"}, strings.Fields(command)...))
-		if err != nil {
-			t.Fatal(err)
+	}
+}
+
+func TestThePlanLeavesOutWhatIsNotDone(t *testing.T) {
+	for command, not := range map[string][]string{
+		"--warm 0s mission --unread --probe 0":   {"warm-up", "RETR", "250", "alone"},
+		"mission --compose " + small:             {"paxos"},
+		"lag --compose " + small + " --warm 0s":  {"paxos", "warm-up"},
+		"rate --compose " + small + " --warm 0s": {"paxos", "warm-up"},
+	} {
+		plan := planned(t, command)
+		for _, word := range not {
+			if strings.Contains(plan, word) {
+				t.Errorf("the plan of %s says %q:\n%s", command, word, plan)
+			}
 		}
-		if err := parsed.Run(&c.settings); err != nil {
-			t.Error(err)
-		}
-		if !strings.Contains(out.String(), want) {
-			t.Errorf("the plan of %s does not say %q:\n%s", command, want, out.String())
-		}
+	}
+}
+
+// A server that remembered a password would make a first login look cheap.
+func TestAWarmUpHasUsersOfItsOwn(t *testing.T) {
+	test := mission.Flags{Probe: 1, Rate: 1}.Test(mission.Party{Users: 80, Targets: []scenario.Target{{Datacenter: "dc1", POP3: "a"}, {Datacenter: "dc2", POP3: "b"}}})
+	if w := others(test); w.First < test.First+test.Accounts() || w.Users != test.Users {
+		t.Errorf("%d users from %d on, and the test has %d", w.Users, w.First, test.Accounts())
 	}
 }
 

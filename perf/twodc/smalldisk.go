@@ -31,8 +31,8 @@ type smallDisk struct {
 // holdDisk mounts, says so, and waits for the end of its input.
 const holdDisk = `mount -t tmpfs -o size="$1",mode=0700 restante-perf "$2" && echo ok && { read -r _; umount -l "$2"; }`
 
-// newSmallDisk moves a directory that nobody uses to a small disk. One that is returned with
-// an error is there all the same; without one, everything is as it was.
+// newSmallDisk moves a directory that nobody uses to a small disk. After an error there is
+// none, and everything is as it was.
 func newSmallDisk(ctx context.Context, dir string) (*smallDisk, error) {
 	used, err := octetsBelow(dir)
 	if err != nil {
@@ -42,10 +42,16 @@ func newSmallDisk(ctx context.Context, dir string) (*smallDisk, error) {
 	if err := errors.Join(os.Rename(dir, d.old), os.Mkdir(dir, 0o700)); err != nil {
 		return nil, err
 	}
-	if err := d.mount(used + spareRoom); err != nil {
+	err = d.mount(used + spareRoom)
+	if err == nil {
+		if err = copyAll(ctx, d.old, d.dir); err != nil {
+			err = errors.Join(err, d.unmount()) // what is there is a part
+		}
+	}
+	if err != nil {
 		return nil, errors.Join(err, os.Remove(dir), os.Rename(d.old, dir))
 	}
-	return d, copyAll(ctx, d.old, d.dir)
+	return d, nil
 }
 
 func (d *smallDisk) mount(octets int64) error {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
@@ -15,19 +16,48 @@ import (
 // permitted.
 func mounted(t *testing.T) (*smallDisk, string) {
 	t.Helper()
-	if err := wan.Permitted(); err != nil && os.Getenv("RESTANTE_REQUIRE_NAMESPACES") != "1" {
-		t.Logf("%v, which is fine", err) // who may not make a namespace may not mount either
+	dir := nodeDir(t)
+	if dir == "" {
 		return nil, ""
-	}
-	dir := filepath.Join(t.TempDir(), "node")
-	if err := errors.Join(os.Mkdir(dir, 0o700), os.WriteFile(filepath.Join(dir, "data"), []byte("before"), 0o600)); err != nil {
-		t.Fatal(err)
 	}
 	d, err := newSmallDisk(t.Context(), dir)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return d, dir
+}
+
+// nodeDir is a directory with one file in it, or nothing where no disk may be mounted.
+func nodeDir(t *testing.T) string {
+	t.Helper()
+	if err := wan.Permitted(); err != nil && os.Getenv("RESTANTE_REQUIRE_NAMESPACES") != "1" {
+		t.Logf("%v, which is fine", err) // who may not make a namespace may not mount either
+		return ""
+	}
+	dir := filepath.Join(t.TempDir(), "node")
+	if err := errors.Join(os.Mkdir(dir, 0o700), os.WriteFile(filepath.Join(dir, "data"), []byte("before"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// Whoever undoes the trouble would else put a part in the place of all.
+func TestADiskThatCouldNotBeCopiedIsGivenUp(t *testing.T) {
+	dir := nodeDir(t)
+	if dir == "" {
+		return
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if d, err := newSmallDisk(ctx, dir); !errors.Is(err, context.Canceled) || d != nil {
+		t.Errorf("%+v, %v", d, err)
+	}
+	if got, err := os.ReadFile(filepath.Join(dir, "data")); err != nil || string(got) != "before" {
+		t.Errorf("%q, %v", got, err)
+	}
+	if left, err := os.ReadDir(filepath.Dir(dir)); err != nil || len(left) != 1 {
+		t.Errorf("%v is left, %v", left, err)
+	}
 }
 
 func TestASmallDiskIsFullAndThenIsNot(t *testing.T) {

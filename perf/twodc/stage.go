@@ -26,12 +26,12 @@ type settings struct {
 	Java      []string      `help:"Options of the Java processes, after all others." placeholder:"OPTION" sep:"none"`
 	Set       []string      `help:"Lines for cassandra.yaml, which it must not have yet." placeholder:"LINE" sep:"none"`
 	Servers   int           `default:"2" help:"Servers of each data centre."`
-	Users     int           `default:"80" help:"Accounts."`
-	Warm      time.Duration `default:"5m" help:"How long everything is under load before the first figure: Java compiles what it runs."`
-	Profile   bool          `help:"Tell what the servers spend their CPU on, by profiles that they make of themselves."`
+	Users     int           `default:"80" help:"Users of the mail."`
+	Warm      time.Duration `default:"5m" help:"With mission, rate, lag and sweep: how long everything is under load before the first figure. Java compiles what it runs."`
+	Profile   bool          `help:"With mission: tell what the servers spend their CPU on, by profiles that they make of themselves."`
 	Binary    string        `help:"A built restante, instead of building it." type:"existingfile"`
 	Temp      string        `help:"Directory for what the processes keep (default: the system's)." type:"path"`
-	JSON      string        `name:"json" help:"Append the results to FILE as lines of JSON." placeholder:"FILE"`
+	JSON      string        `name:"json" help:"Append the results to FILE as lines of JSON; up has none." placeholder:"FILE"`
 	Keep      bool          `help:"Keep what the processes have left."`
 	Plan      bool          `help:"Tell what would be done, and do nothing."`
 }
@@ -73,23 +73,7 @@ func (s settings) play(ctx context.Context, out io.Writer, steps []string, work 
 	if err := wan.Permitted(); err != nil {
 		return fmt.Errorf("%w\n(deploy/README.md tells how to start two data centres in containers, for mission, rate and lag with --compose)", err)
 	}
-	dir, err := peer.TempDir(s.Temp)
-	if err != nil {
-		return err
-	}
-	st := &stage{settings: s, dir: dir, out: out}
-	defer func() {
-		if s.Keep {
-			st.say("kept %s", dir)
-			return
-		}
-		err = errors.Join(err, os.RemoveAll(dir))
-	}()
-	st.say("building")
-	b, err := rig.Build(ctx, dir, s.Binary)
-	if err != nil {
-		return err
-	}
+	st := &stage{settings: s, out: out}
 	st.say("making two data centres, %s", s.link())
 	if st.network, err = wan.Start(ctx, s.link()); err != nil {
 		return err
@@ -99,6 +83,26 @@ func (s settings) play(ctx context.Context, out io.Writer, steps []string, work 
 		st.say("taking it down")
 		err = errors.Join(err, st.network.Close())
 	}()
+	if st.dir, err = peer.TempDir(s.Temp); err != nil {
+		return err
+	}
+	defer func() {
+		if s.Keep {
+			st.say("kept %s", st.dir)
+			return
+		}
+		err = errors.Join(err, os.RemoveAll(st.dir))
+	}()
+	if !s.Keep {
+		if err := st.network.Remove(ctx, st.dir); err != nil {
+			return err
+		}
+	}
+	st.say("building")
+	b, err := rig.Build(ctx, st.dir, s.Binary)
+	if err != nil {
+		return err
+	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	go func() {
@@ -108,11 +112,6 @@ func (s settings) play(ctx context.Context, out io.Writer, steps []string, work 
 		case <-ctx.Done():
 		}
 	}()
-	if !s.Keep {
-		if err := st.network.Remove(ctx, dir); err != nil {
-			return err
-		}
-	}
 	if err := st.set(ctx, b); err != nil {
 		return err
 	}
@@ -274,6 +273,14 @@ func (s *stage) serverPIDs() []int {
 
 // cassandraPID is the root of the processes of all nodes.
 func (s *stage) cassandraPID() int { return s.rig.PID() }
+
+// warming is the step before the first figure, if there is one.
+func (s settings) warming(rate float64) []string {
+	if s.Warm <= 0 {
+		return nil
+	}
+	return []string{fmt.Sprintf("warm-up: mail at %v/s for %v, which is removed again", rate, s.Warm)}
+}
 
 // tell prints what would be done.
 func (s settings) tell(out io.Writer, steps []string) error {

@@ -32,7 +32,8 @@ func TestAPlanTellsEverythingAndDoesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
-		"ip netns add restante-PID-dc2\n", "20ms one way, 1 % lost, 10 MB/s\n", "Cassandra dc2-1: CQL 10.77.2.1:9042\n",
+		"ip netns add restante-PID-dc2\n", "nsenter --net=/run/netns/restante-PID-dc1 sysctl net.ipv4.conf.all.route_localnet=1\n",
+		"nsenter --net=/run/netns/restante-PID-dc2 nft 'table ip restante {", "10.77.2.101 : 127.0.0.101", "20ms one way, 1 % lost, 10 MB/s\n", "Cassandra dc2-1: CQL 10.77.2.1:9042\n",
 		"Restante dc1-b: SMTP 10.77.1.102:2525, POP3 10.77.1.102:2110", "have tea\n",
 	} {
 		if !strings.Contains(out.String(), want) {
@@ -58,6 +59,25 @@ func TestALayoutThatIsNotOfTwoDatacentresIsRefused(t *testing.T) {
 	for _, flag := range []string{"--layout=1x3", "--layout=3x1", "--layout=2x65", "--servers=0", "--servers=33"} {
 		if _, err := parse(t, flag, "up"); err == nil {
 			t.Errorf("%s is accepted", flag)
+		}
+	}
+}
+
+func TestAFlagThatWouldDoNothingIsRefused(t *testing.T) {
+	for _, args := range []string{
+		"--warm=1m up", "--warm=1m faults", "--profile up", "--profile rate", "--profile lag", "--profile sweep", "--profile faults", "--json=x up",
+		"--delay=5ms mission --compose " + small, "lag --profile --compose " + small, "--profile mission --compose " + small,
+	} {
+		if _, err := parse(t, strings.Fields(args)...); err == nil || !strings.Contains(err.Error(), "does nothing with") {
+			t.Errorf("%s: %v", args, err)
+		}
+	}
+	for _, args := range []string{
+		"--warm=1m --profile mission", "mission --warm 1m", "--warm=0s rate", "--warm=1m --json=x lag", "--warm=1m sweep", "--json=x faults", "up",
+		"--warm=1m --users 9 --json=x rate --compose " + small,
+	} {
+		if _, err := parse(t, strings.Fields(args)...); err != nil {
+			t.Errorf("%s: %v", args, err)
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -98,28 +99,36 @@ func (r *sweepRun) variations(s settings) []variation {
 		{
 			name: "size", what: fmt.Sprintf("delivery, RETR and what is stored, of mails of %s KiB", list(r.Sizes)), takes: each(len(r.Sizes), 2) + time.Duration(2*len(r.Sizes))*flushing,
 			run: func(ctx context.Context, st *stage, w *sweep.Stage) ([]report.Point, error) {
-				return st.uncompacted(ctx, func() ([]report.Point, error) { return w.Sizes(ctx, r.Sizes...) })
+				return st.uncompacted(ctx, func() ([]report.Point, error) { return first(w).Sizes(ctx, r.Sizes...) })
 			},
 		},
 		{
 			name: "maildrop", what: fmt.Sprintf("login to maildrops of %s messages", list(messages)), takes: each(len(messages), 1) + 2*of(sum(messages), filling),
 			run: func(ctx context.Context, _ *stage, w *sweep.Stage) ([]report.Point, error) {
-				return w.Maildrops(ctx, messages...)
+				return first(w).Maildrops(ctx, messages...)
 			},
 		},
 		{
 			name: "ever", what: fmt.Sprintf("login to maildrops that have had %s messages, and delivery to them", list(ever)), takes: each(len(ever), 2) + 2*of(sum(ever), filling),
 			run: func(ctx context.Context, _ *stage, w *sweep.Stage) ([]report.Point, error) {
-				return w.Ever(ctx, ever...)
+				return first(w).Ever(ctx, ever...)
 			},
 		},
 		{
 			name: "users", what: fmt.Sprintf("delivery and login with %s users", list(users)), takes: each(len(users), 3) + of(users[len(users)-1], making),
 			run: func(ctx context.Context, st *stage, w *sweep.Stage) ([]report.Point, error) {
-				return w.Population(ctx, st.makeUsers, users...)
+				return first(w).Population(ctx, st.makeUsers, users...)
 			},
 		},
 	}
+}
+
+// first is a stage whose clients go to its first server alone, and whose points say so.
+func first(w *sweep.Stage) *sweep.Stage {
+	one := *w
+	one.Mark.At = maps.Clone(w.Mark.At)
+	one.Mark.At[sweep.Servers] = 1
+	return &one
 }
 
 func (r *sweepRun) find() *sweep.Find {
@@ -149,7 +158,7 @@ func (r *sweepRun) Run(ctx context.Context, s *settings, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	var steps []string
+	steps := s.warming(max(r.Rate, warmRate))
 	whole := s.Warm
 	for _, v := range all {
 		steps = append(steps, fmt.Sprintf("%s: %s; about %v", v.name, v.what, v.takes.Round(time.Minute)))

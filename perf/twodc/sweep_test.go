@@ -117,3 +117,13 @@ func TestEachSweepLeavesWhatItHas(t *testing.T) {
 		t.Error(text)
 	}
 }
+
+func TestPointsOfOneServerSaySo(t *testing.T) {
+	w := &sweep.Stage{Mark: report.Point{At: map[string]float64{sweep.Servers: 4, sweep.Copies: 6}}}
+	if at := first(w).Mark.At; at[sweep.Servers] != 1 || at[sweep.Copies] != 6 {
+		t.Errorf("%v", at)
+	}
+	if w.Mark.At[sweep.Servers] != 4 {
+		t.Error("the other sweeps lose their servers")
+	}
+}

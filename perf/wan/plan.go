@@ -129,11 +129,20 @@ func (p Plan) removal() []string {
 	return c
 }
 
-// Commands are all of it, as a person would type it.
+// Commands are what makes the network, as a person would type it, but for the devices of
+// the link: those are there while the process is that carries the packets, and the last of
+// the commands are for then.
 func (p Plan) Commands() []string {
 	var c []string
 	for _, line := range p.namespaces() {
 		c = append(c, "ip "+line)
+	}
+	for _, place := range p.Places() {
+		enter := strings.Join(place.Enter(), " ")
+		c = append(c,
+			enter+" sysctl net.ipv4.conf.all.route_localnet=1",
+			enter+" nft '"+p.servers(place)+"'",
+		)
 	}
 	for _, line := range p.link() {
 		c = append(c, "ip "+line)
