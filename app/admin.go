@@ -27,7 +27,7 @@ func (a *App) newAdmin(tlsConfig *tls.Config, token string, log *slog.Logger) se
 	stopping := make(chan struct{})
 	if a.relay != nil {
 		maps.Copy(o.Pages, web.Relay())
-		o.Relay = &rest.RelayOptions{Pool: a.relay.pool, Node: a.relay.node, Stopping: stopping}
+		o.Relay = &rest.RelayOptions{Pool: a.relay.pool, Node: a.relay.node, Suppressions: a.store.Suppressions(), Stopping: stopping}
 	}
 	s := newHTTP(rest.Admin(o), tlsConfig, log)
 	s.http.RegisterOnShutdown(func() { close(stopping) })

@@ -19,8 +19,9 @@ import (
 
 // RelayOptions is what [Admin] steers the relay by.
 type RelayOptions struct {
-	Pool *pool.Pool // of which the admin token becomes an enrolment
-	Node *relay.Node
+	Pool         *pool.Pool // of which the admin token becomes an enrolment
+	Node         *relay.Node
+	Suppressions relay.Suppressions
 
 	// Stopping is closed when the server is about to stop, and ends streams of events;
 	// nil: only the clients and the pool do.
@@ -52,6 +53,7 @@ func (a *admin) relay(api *api) {
 	d.events()
 	d.enrolments()
 	d.queue()
+	d.suppressions()
 }
 
 // atDesk is register with the errors of the relay as problems.

@@ -86,7 +86,9 @@ type depot struct {
 	journal *relaytest.Memory
 	log     *logged
 	token   string // that requests bear
-	stop    chan struct{}
+
+	suppressed relay.Suppressions
+	stop       chan struct{}
 }
 
 // inDepot runs a test in one that has found out that its service works.
@@ -102,7 +104,7 @@ func inDepot(t *testing.T, test func(t *testing.T, d *depot), change ...func(*po
 }
 
 func newDepot(t *testing.T, change ...func(*pool.Options)) *depot {
-	d := &depot{t: t, post: new(post), journal: relaytest.NewMemory(), log: new(logged), token: testToken, stop: make(chan struct{})}
+	d := &depot{t: t, post: new(post), journal: relaytest.NewMemory(), log: new(logged), token: testToken, stop: make(chan struct{}), suppressed: relay.NewSuppressions()}
 	log := slog.New(slog.NewTextHandler(d.log, nil))
 	o := pool.Options{
 		Static:     []pool.Document{{Name: "fixed", Kind: "smtp"}},
@@ -150,7 +152,7 @@ func (d *depot) with(lanes relay.Lanes, run bool) *depot {
 	}
 	other.handler = Admin(AdminOptions{
 		Token: testToken, Log: log, Hasher: auth.NewHasher(auth.HasherOptions{}), Version: "test",
-		Relay: &RelayOptions{Pool: d.pool, Node: other.node, Stopping: d.stop},
+		Relay: &RelayOptions{Pool: d.pool, Node: other.node, Suppressions: d.suppressed, Stopping: d.stop},
 	})
 	other.Client = &Client{Base: "http://restante.example", Token: testToken, HTTP: &http.Client{Transport: &other}}
 	return &other

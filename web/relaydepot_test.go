@@ -70,7 +70,7 @@ func newDepot(t *testing.T) *depot {
 	}
 	stopping := make(chan struct{})
 	d.server = httptest.NewServer(rest.Admin(rest.AdminOptions{
-		Token: adminToken, Log: log, Pages: web.Relay(), Relay: &rest.RelayOptions{Pool: d.pool, Node: d.node, Stopping: stopping},
+		Token: adminToken, Log: log, Pages: web.Relay(), Relay: &rest.RelayOptions{Pool: d.pool, Node: d.node, Suppressions: relay.NewSuppressions(), Stopping: stopping},
 	}))
 	t.Cleanup(d.server.Close)
 	t.Cleanup(func() { close(stopping) })

@@ -33,6 +33,9 @@ type relayCommand struct {
 	Reroute  rerouteCommand  `cmd:"" help:"Have an entry of the queue tried at once, by a service if that can take it."`
 	Cancel   cancelCommand   `cmd:"" help:"Give entries of the queue up; their senders are not told."`
 	Adopt    adoptCommand    `cmd:"" help:"Go on with the mail of a data centre that is dead."`
+
+	Suppressed suppressedCommand `cmd:"" help:"List whom an account does not reach, since they were said not to exist."`
+	Allow      allowCommand      `cmd:"" help:"Have mail of an account for such addresses tried again."`
 }
 
 // asJSON is how a listing is printed for programs.
