@@ -21,7 +21,8 @@ type contents struct {
 	puts  keyedLock[mailbox.MessageID]
 
 	// Held while records are read and rewritten, so that of two maildrops that
-	// release a content at once one is the last.
+	// release a content at once one is the last, and no repeat adds one to what the
+	// last has released.
 	releasing sync.Mutex
 }
 
@@ -44,12 +45,12 @@ func (c *contents) put(ctx context.Context, content mailbox.Content, r io.Reader
 	}
 	defer c.puts.unlock(content.ID)
 	if !c.store.newcomers.arrive(content.ID) {
-		was, known, err := c.record(ctx, content.ID)
+		octets, known, err := c.again(ctx, content)
 		if err != nil {
 			return 0, err
 		}
 		if known {
-			return was.octets, discard(ctx, r) // content never changes
+			return octets, discard(ctx, r) // content never changes
 		}
 	}
 	w := &writer{contents: c, content: content, record: record{

@@ -11,7 +11,8 @@ import (
 )
 
 // A listing is what is known of a maildrop in memory. Its lock is the lock of
-// the maildrop; it is never held while the disk is waited for.
+// the maildrop. It may be held while the disk is read, and never while a write waits to
+// be durable.
 type listing struct {
 	drop mailbox.MaildropID
 

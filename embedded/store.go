@@ -40,8 +40,8 @@ type Options struct {
 	// would add to the store is refused with mailbox.ErrFull. 0: 64 MiB.
 	MinFree uint64
 
-	// CachedMessages is how many lines of listings are kept in memory, at about
-	// 80 octets each. 0: 100,000.
+	// CachedMessages is how many lines of listings are kept in memory, at somewhat
+	// more than 100 octets each. 0: 100,000.
 	CachedMessages int
 
 	memTableSize  uint64        // smaller in tests that want tables; 0: memTableSize

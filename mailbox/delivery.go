@@ -42,6 +42,8 @@ const (
 	withdrawInterval = time.Second
 	// How many lines Withdraw remembers.
 	withdrawMost = 10_000
+	// How many lines may fail at a time before Withdraw rests.
+	withdrawFailures = 100
 )
 
 // Deliver stores content once and lists it in the maildrop of every recipient.
@@ -147,7 +149,7 @@ func (d *Deliveries) deliver(ctx context.Context, c Content, env Envelope, conte
 		return Message{}, nil, fmt.Errorf("deliver: no recipients: %w", ErrNotFound)
 	}
 
-	octets, err := d.Contents.Put(ctx, c, content)
+	octets, err := d.Contents.Put(ctx, c, within{ctx, content})
 	if ctx.Err() != nil && context.Cause(ctx) == errTooSlow {
 		err = errors.Join(errTooSlow, err) // also where the store has not noticed
 	}
@@ -230,27 +232,30 @@ func (d *Deliveries) Withdraw(ctx context.Context) {
 	}
 }
 
-// withdrawPending goes on until the store fails again.
+// withdrawPending tries each line once, until too many have failed. Those that fail go
+// behind the others, so that none of them is in the way.
 func (d *Deliveries) withdrawPending(ctx context.Context) {
-	for ctx.Err() == nil {
+	d.mu.Lock()
+	pending := len(d.toWithdraw)
+	d.mu.Unlock()
+	for failed := 0; pending > 0 && failed < withdrawFailures && ctx.Err() == nil; pending-- {
 		d.mu.Lock()
-		if len(d.toWithdraw) == 0 {
-			d.mu.Unlock()
-			return
-		}
 		e := d.toWithdraw[0]
 		d.mu.Unlock()
 
 		try, cancel := context.WithTimeout(ctx, withdrawTimeout)
 		err := d.remove(try, Expunged{Maildrop: e.Maildrop, Messages: []Message{e.Message}})
 		cancel()
-		if err != nil {
-			return
-		}
 		d.mu.Lock()
 		d.toWithdraw = d.toWithdraw[1:]
+		if err != nil {
+			failed++
+			d.toWithdraw = append(d.toWithdraw, e)
+		}
 		d.mu.Unlock()
-		d.Log.Info("refused message withdrawn", "maildrop", e.Maildrop, "message", e.Message.ID)
+		if err == nil {
+			d.Log.Info("refused message withdrawn", "maildrop", e.Maildrop, "message", e.Message.ID)
+		}
 	}
 }
 

@@ -464,13 +464,24 @@ func TestADeliveryEndsSoonAfterItsContextThoughTheStoreHangs(t *testing.T) {
 
 func TestADeliveryThatTakesTooLongIsRefused(t *testing.T) {
 	for name, inline := range map[string]int{"put": 0, "listed with its content": 5000} {
-		t.Run(name, func(t *testing.T) { tooLongIsRefused(t, inline) })
+		t.Run(name, func(t *testing.T) { tooLongIsRefused(t, mailboxtest.Memory(), inline) })
 	}
+	t.Run("put in a store that only reads", func(t *testing.T) {
+		stores := mailboxtest.Memory()
+		stores.Contents = patientContents{stores.Contents}
+		tooLongIsRefused(t, stores, 0)
+	})
 }
 
-func tooLongIsRefused(t *testing.T, inline int) {
+// patientContents do not look at the context of a Put.
+type patientContents struct{ mailbox.Contents }
+
+func (p patientContents) Put(ctx context.Context, c mailbox.Content, r io.Reader) (int64, error) {
+	return p.Contents.Put(context.WithoutCancel(ctx), c, r)
+}
+
+func tooLongIsRefused(t *testing.T, stores mailboxtest.Stores, inline int) {
 	synctest.Test(t, func(t *testing.T) {
-		stores := mailboxtest.Memory()
 		d := stores.Deliveries()
 		d.MaxInline = inline
 		env := recipients(1)
@@ -547,6 +558,71 @@ func TestWhatCannotBeWithdrawnAtOnceIsWithdrawnLater(t *testing.T) {
 		cancel()
 		running.Wait()
 	})
+}
+
+// A maildrop may be out of reach for longer than the others.
+func TestWhatCannotBeWithdrawnIsNotInTheWayOfTheRest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		env, content := recipients(300), mailboxtest.Message(200)
+		stores := mailboxtest.Memory()
+		intact := stores
+		refusals := &refusingMaildrops{Maildrops: stores.Maildrops, refuses: func(mailbox.MaildropID) bool { return true }}
+		stores.Maildrops = refusals
+		d := stores.Deliveries()
+		ctx, cancel := context.WithCancel(t.Context())
+		var running sync.WaitGroup
+		running.Go(func() { d.Withdraw(ctx) })
+		synctest.Wait()
+		if _, err := d.Deliver(t.Context(), env, bytes.NewReader(content)); err == nil {
+			t.Fatal("Deliver succeeded")
+		}
+		away := env.Recipients[:200]
+		refusals.set(func(drop mailbox.MaildropID) bool {
+			return slices.ContainsFunc(away, func(r mailbox.Recipient) bool { return r.Maildrop == drop })
+		})
+		time.Sleep(10 * time.Second)
+		for i, r := range env.Recipients {
+			if n := len(listed(t, intact, r.Maildrop, content)); n == 1 != (i < len(away)) {
+				t.Errorf("%s has %d messages", r.Address, n)
+			}
+		}
+		refusals.set(func(mailbox.MaildropID) bool { return false })
+		time.Sleep(10 * time.Second)
+		for _, r := range away {
+			if n := len(listed(t, intact, r.Maildrop, content)); n != 0 {
+				t.Errorf("%s still has %d messages", r.Address, n)
+			}
+		}
+		cancel()
+		running.Wait()
+	})
+}
+
+// refusingMaildrops add everything and say that they did not, and remove nothing from
+// some maildrops.
+type refusingMaildrops struct {
+	mailbox.Maildrops
+	mu      sync.Mutex
+	refuses func(mailbox.MaildropID) bool
+}
+
+func (r *refusingMaildrops) set(refuses func(mailbox.MaildropID) bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.refuses = refuses
+}
+
+func (r *refusingMaildrops) Add(ctx context.Context, entries []mailbox.Entry) error {
+	return errors.Join(mailbox.ErrUnavailable, r.Maildrops.Add(ctx, entries))
+}
+
+func (r *refusingMaildrops) Remove(ctx context.Context, drop mailbox.MaildropID, messages ...mailbox.Message) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.refuses(drop) {
+		return mailbox.ErrUnavailable
+	}
+	return r.Maildrops.Remove(ctx, drop, messages...)
 }
 
 func TestWhatWithdrawRemembersIsBounded(t *testing.T) {

@@ -34,7 +34,8 @@ type Contents interface {
 	//
 	// What is Repeatable can be opened when Put returns nil, also after a Put that failed
 	// and after everyone released it: the octets of one Put, as many as the last one
-	// returned. What can be opened after one that fails is not said.
+	// returned. What can be opened after one that fails is not said. A repeat may be for
+	// more maildrops, and then the content stays until each of them has released it.
 	Put(ctx context.Context, c Content, r io.Reader) (octets int64, err error)
 
 	// Open is the content of a message from its first octet: what is Inline, where

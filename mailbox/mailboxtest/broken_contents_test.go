@@ -148,6 +148,16 @@ var brokenContents = map[string]broken{
 		}, nil, nil}
 	}, []string{"Contents/what is repeatable is put again after everyone released it"}},
 
+	"keeps the maildrops of the first Put": {func(s *mailboxtest.Stores) {
+		inner := s.Contents
+		var first sync.Map
+		s.Contents = contents{inner, func(ctx context.Context, c mailbox.Content, r io.Reader) (int64, error) {
+			drops, _ := first.LoadOrStore(c.ID, c.Maildrops)
+			c.Maildrops = drops.([]mailbox.MaildropID)
+			return inner.Put(ctx, c, r)
+		}, nil, nil}
+	}, []string{"Contents/what is repeatable is put again for more maildrops"}},
+
 	"gives an empty reader for what it does not know": {func(s *mailboxtest.Stores) {
 		inner := s.Contents
 		s.Contents = contents{inner, nil, func(ctx context.Context, m mailbox.Message) (io.ReadCloser, error) {

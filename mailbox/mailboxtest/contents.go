@@ -29,6 +29,7 @@ func (o Options) Contents(t *testing.T, open func(t *testing.T) mailbox.Contents
 	t.Run("what is repeatable is put whole after a Put that failed", s.repeatFailed)
 	t.Run("what is repeatable is put again with other octets", s.repeatOther)
 	t.Run("what is repeatable is put again after everyone released it", s.repeatReleased)
+	t.Run("what is repeatable is put again for more maildrops", s.repeatForMore)
 	t.Run("puts at the same time do not mix", s.putAtOnce)
 	t.Run("content until it expires can be opened", s.expiresLater)
 	t.Run("unknown content is not found", s.unknown)
@@ -246,6 +247,29 @@ func (s contentsSuite) repeatReleased(t *testing.T) {
 				s.becomesAbsent(t, c.ID)
 			}
 		})
+	}
+}
+
+// An address may lead to more people by the time of the repeat. Those who came first may
+// have listed the message, and let go of it first.
+func (s contentsSuite) repeatForMore(t *testing.T) {
+	for _, size := range []int{0, 10, 20 << 10, 300 << 10} {
+		for _, more := range []int{1, 2} {
+			t.Run(fmt.Sprintf("%d octets for %d more", size, more), func(t *testing.T) {
+				want, drops := octets(size, 28), newDrops(1+more)
+				c := mailbox.Content{ID: ids.Next(), Maildrops: drops[:1], Repeatable: true}
+				s.repeat(t, c, want)
+				c.Maildrops = drops
+				for range 2 {
+					s.repeat(t, c, want)
+					s.holds(t, c.ID, want)
+				}
+				for _, drop := range drops { // when it goes after the last is left to the store
+					s.holds(t, c.ID, want)
+					s.release(t, drop, c.ID)
+				}
+			})
+		}
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -49,8 +50,11 @@ func (s *memoryContents) Put(ctx context.Context, c mailbox.Content, r io.Reader
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.contents[c.ID] == nil || c.Repeatable {
+	if was := s.contents[c.ID]; was == nil || c.Repeatable {
 		needed := make(map[mailbox.MaildropID]bool, len(c.Maildrops))
+		if was != nil {
+			maps.Copy(needed, was.needed) // they may have listed it
+		}
 		for _, drop := range c.Maildrops {
 			needed[drop] = true
 		}
