@@ -3,6 +3,7 @@ package smtp
 import (
 	"context"
 	"fmt"
+	"unicode/utf8"
 
 	"github.com/emersion/go-sasl"
 
@@ -34,6 +35,9 @@ func (s *session) Auth(mechanism string) (sasl.Server, error) {
 // authorization identity is empty or the user (RFC 4616, section 2).
 func (s *session) login(identity, user, password string) (err error) {
 	defer s.guard(&err)
+	if !utf8.ValidString(identity + user + password) { // RFC 4616, section 2
+		return s.loggedIn("refused", errResponse)
+	}
 	if identity != "" && identity != user {
 		return s.loggedIn("refused", errCredentials)
 	}

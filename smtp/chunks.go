@@ -2,12 +2,14 @@ package smtp
 
 import (
 	"errors"
+	"fmt"
 	"io"
+	"time"
 )
 
 var (
 	errAbandoned = errors.New("the client gave up the message")
-	errBetween   = errors.New("too many errors between chunks")
+	errBetween   = fmt.Errorf("between chunks: %w", errBudget)
 )
 
 // chunks is the content that comes in chunks behind BDAT (RFC 3030, section 2).
@@ -91,6 +93,8 @@ func (c *conn) skipChunk() error {
 	if n > maxDrain {
 		return errHugeChunk
 	}
+	c.wire.until = time.Now().Add(drainTimeout)
+	defer func() { c.wire.until = time.Time{} }()
 	_, err := io.CopyN(io.Discard, c.wire.in, n)
 	return err
 }

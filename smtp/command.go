@@ -38,6 +38,9 @@ var httpMethods = map[string]bool{
 	"OPTIONS": true, "CONNECT": true, "PATCH": true, "TRACE": true,
 }
 
+// isHello reports whether a verb greets.
+func isHello(verb string) bool { return verb == "EHLO" || verb == "HELO" || verb == "LHLO" }
+
 // splitCommand is the verb of a line, as in verbs, and the rest without the
 // white space around it.
 func splitCommand(line []byte) (verb string, arg []byte) {

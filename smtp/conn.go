@@ -14,11 +14,13 @@ import (
 	"restante/mailbox"
 )
 
-// What a refused command costs of the error budget. A wrong recipient costs
-// little: a list with a few dead members is still delivered.
+// What a refused command costs of the error budget, and what a message that is kept
+// gives back. A wrong recipient costs little: a list with a few dead members is still
+// delivered. More of them than a message makes up for are somebody who tries addresses.
 const (
 	errorCost     = 5
 	recipientCost = 1
+	keptRefund    = 10
 )
 
 // A conn is the network as go-smtp sees it. Read hands over one well-formed
@@ -36,12 +38,13 @@ type conn struct {
 	held     []byte // a command to handle before the next line is read; nil: none
 	mute     bool   // replies are dropped until the next command
 	over     bool   // nothing more is read
+	parting  bool   // the client is given time to read the last reply
 	upgraded bool   // another conn goes on with the wire
 
 	verb     string          // of the last command
 	charged  bool            // it has cost something of the error budget
 	path     mailbox.Address // of the last MAIL or RCPT
-	extended bool            // the client said EHLO or LHLO
+	extended bool            // the client's greeting, as it was accepted, was EHLO or LHLO
 	sasl     bool            // the client's next line is not a command
 	chunk    int64           // octets of the last BDAT that are not read yet
 	last     bool            // the last BDAT ends its message
@@ -132,8 +135,6 @@ func (c *conn) dispatch(line []byte) error {
 		return c.reply("500 5.5.2 line too long")
 	}
 	switch c.verb {
-	case "HELO", "EHLO", "LHLO":
-		c.extended = c.verb != "HELO"
 	case "HELP":
 		return c.reply("214 2.0.0 EHLO MAIL RCPT DATA BDAT RSET NOOP QUIT: see RFC 5321")
 	case "MAIL", "RCPT":
@@ -203,8 +204,10 @@ func (c *conn) content() io.Reader {
 func (c *conn) endContent(done *content) {
 	err := done.cut
 	if _, ok := done.body.(*dataReader); ok && err == nil {
+		c.wire.until = time.Now().Add(drainTimeout)
 		err = done.drain()
 	}
+	c.wire.until = time.Time{}
 	if err != nil && c.held == nil {
 		c.hangUp()
 	}
@@ -262,7 +265,7 @@ func (c *conn) forward(verb, space, arg string) {
 }
 
 // hangUp ends the session after the next reply.
-func (c *conn) hangUp() { c.over = true }
+func (c *conn) hangUp() { c.over, c.parting = true, true }
 
 // fallSilent ends the session without another word.
 func (c *conn) fallSilent() { c.mute, c.over = true, true }
@@ -278,6 +281,10 @@ func (c *conn) Close() error {
 		}
 	}
 	c.over = true
+	if c.parting {
+		c.parting = false
+		c.wire.linger()
+	}
 	c.wire.close()
 	return nil
 }
@@ -285,6 +292,7 @@ func (c *conn) Close() error {
 // recovered turns a panic into the end of this connection.
 func (c *conn) recovered(err *error) {
 	if v := recover(); v != nil {
+		c.server.metrics.panics.Inc()
 		c.wire.log.Error("panic", "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
 		c.over = true
 		*err = io.EOF
@@ -321,13 +329,13 @@ func (c *conn) lastWords(why error) string {
 	case errors.Is(why, errStopping):
 		return "421 4.3.2 shutting down (" + c.wire.id + ")"
 	case errors.Is(why, errBudget):
-		return "421 4.7.0 too many errors (" + c.wire.id + ")"
+		return "421 4.7.0 " + c.tooMany()
 	case errors.Is(why, errHTTP):
 		return "421 4.7.0 this is not a web server"
 	case errors.Is(why, errEndless):
 		return "421 4.7.0 line too long"
 	case errors.Is(why, errChunk):
-		return "421 4.5.4 malformed BDAT: the session cannot go on"
+		return "421 4.5.4 " + badChunk
 	case errors.Is(why, errHugeChunk):
 		return "421 4.3.4 chunk too large"
 	case errors.Is(why, os.ErrDeadlineExceeded):
@@ -336,8 +344,20 @@ func (c *conn) lastWords(why error) string {
 	return ""
 }
 
-// lost is the answer to content that broke off, which nobody may ever read.
-func (c *conn) lost() error {
+// What is said alike before a message and in the middle of one.
+const badChunk = "malformed BDAT: the session cannot go on"
+
+func (c *conn) tooMany() string { return "too many errors (" + c.wire.id + ")" }
+
+// lost is the answer to content that broke off. Where the connection broke, nobody may
+// ever read it.
+func (c *conn) lost(why error) error {
+	switch {
+	case errors.Is(why, errChunk):
+		return answer(421, 4, 5, 4, badChunk)
+	case errors.Is(why, errBudget):
+		return answer(421, 4, 7, 0, c.tooMany())
+	}
 	return answer(421, 4, 4, 2, "content broke off ("+c.wire.id+")")
 }
 
@@ -376,7 +396,7 @@ func (c *conn) reword(line []byte) []byte {
 	code := string(line[:min(3, len(line))])
 	envelope := c.verb == "MAIL" || c.verb == "RCPT"
 	switch {
-	case c.verb == "EHLO" || c.verb == "LHLO" || c.verb == "HELO":
+	case isHello(c.verb):
 		if _, hello, ok := bytes.Cut(line, []byte("Hello ")); ok && code == "250" {
 			return fmt.Appendf(nil, "250%c%s greets %s", line[3], c.server.opts.Hostname, hello)
 		}
@@ -402,6 +422,9 @@ func (c *conn) note(line []byte) {
 	}
 	if c.verb != "" {
 		c.server.metrics.command(c.verb, class)
+	}
+	if class == '2' && isHello(c.verb) {
+		c.extended = c.verb != "HELO"
 	}
 	if c.verb == "RCPT" && class != '2' {
 		c.server.metrics.refuse(enhanced(line))

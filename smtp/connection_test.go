@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/netip"
@@ -250,6 +251,46 @@ func TestAStoreThatHangsIsGivenUp(t *testing.T) {
 	})
 }
 
+// However little comes at a time, content has an end.
+func TestContentThatDripsIsGivenUp(t *testing.T) {
+	envelope := []string{"MAIL FROM:<sender@example.net>\r\n", "RCPT TO:<fred@example.org>\r\n"}
+	for _, c := range []struct {
+		name  string
+		begin []string // the last is sent again and again
+		most  time.Duration
+	}{
+		{"in a line", append(envelope[:2:2], "DATA\r\n", "Subject: ", "x"), mailbox.DeliverTimeout},
+		{"in small chunks", append(envelope[:2:2], "BDAT 1\r\nx"), mailbox.DeliverTimeout},
+		{"in empty chunks", append(envelope[:2:2], "BDAT 0\r\n"), mailbox.DeliverTimeout},
+		{"between chunks", append(envelope[:2:2], "BDAT 1\r\nx", "NOOP\r\n"), mailbox.DeliverTimeout},
+		{"when it was refused", append(envelope[:2:2], "DATA\r\n", strings.Repeat("x", 20_000), "x"), 10 * time.Minute},
+		{"in a chunk that was refused", []string{"BDAT 1000\r\n", "x"}, 10 * time.Minute},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			bubble(t, small, func(t *testing.T, r *rig) {
+				s := r.hello(t)
+				_ = s.conn.SetReadDeadline(time.Time{})
+				go func() { _, _ = io.Copy(io.Discard, s.conn) }()
+				begun := time.Now()
+				for _, line := range c.begin {
+					s.send(line)
+				}
+				for synctest.Wait(); r.counter(t, "restante_smtp_sessions") > 0; synctest.Wait() {
+					if time.Since(begun) > 24*time.Hour {
+						t.Fatal("a day later it has not been given up")
+					}
+					time.Sleep(4 * time.Minute)
+					s.trySend(c.begin[len(c.begin)-1])
+				}
+				if took := time.Since(begun); took > c.most+5*time.Minute {
+					t.Errorf("given up after %v; want %v", took, c.most)
+				}
+				r.post.nothing(t)
+			})
+		})
+	}
+}
+
 func TestConnectionsAreLimited(t *testing.T) {
 	bubble(t, func(o *smtp.Options) { o.MaxConnections = 2 }, func(t *testing.T, r *rig) {
 		one, two := r.hello(t), r.hello(t)
@@ -313,9 +354,9 @@ func TestWrongRecipientsCostLittle(t *testing.T) {
 		c.do("RCPT TO:<fred@example.org>", "250")
 		c.do("DATA", "354")
 		c.do(hello+".", "250")
-		// A message that is kept makes up for them; a search for addresses ends.
+		// A message that is kept makes up for a few of them; a search for addresses ends.
 		c.do("MAIL FROM:<sender@example.net>", "250")
-		for range 100 {
+		for range 60 {
 			c.do("RCPT TO:<nobody@example.org>", "550 5.1.1")
 		}
 		c.want("421 4.7.0")
@@ -543,6 +584,51 @@ func TestTheReasonToHangUpArrivesOverTCP(t *testing.T) {
 		c.closed()
 		_ = conn.Close()
 		r.stop(t)
+	}
+}
+
+// So it is with the reply to a message in the middle of which the session ends.
+func TestTheReplyToAMessageThatEndsTheSessionArrivesOverTCP(t *testing.T) {
+	for name, send := range map[string]string{
+		"a bug of ours":   "BDAT 3000000 LAST\r\n" + strings.Repeat("x", 3_000_000),
+		"a chunk of lots": "BDAT 1\r\nxBDAT lots\r\n" + strings.Repeat("x", 3_000_000),
+	} {
+		for _, secure := range []bool{false, true} {
+			t.Run(fmt.Sprint(name, ", TLS ", secure), func(t *testing.T) {
+				r := newRig(t, nil)
+				want := "421 4.3.0 internal error"
+				if strings.Contains(name, "lots") {
+					want = "421 4.5.4 malformed BDAT"
+				} else {
+					r.post.during = func(context.Context, io.Reader) error { panic("boom") }
+				}
+				l, err := net.Listen("tcp", "127.0.0.1:0")
+				if err != nil {
+					t.Fatal(err)
+				}
+				r.serve(l, secure)
+				conn, err := net.Dial("tcp", l.Addr().String())
+				if err != nil {
+					t.Fatal(err)
+				}
+				c := newClient(t, conn)
+				if secure {
+					c.startTLS()
+				}
+				c.want("220")
+				c.do("EHLO client.example.net", "250")
+				c.do("MAIL FROM:<sender@example.net>", "250")
+				c.do("RCPT TO:<fred@example.org>", "250")
+				c.send(send)
+				if strings.Contains(name, "lots") {
+					c.want("250")
+				}
+				c.want(want)
+				c.closed()
+				_ = conn.Close()
+				r.stop(t)
+			})
+		}
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"restante/internal/dotline"
+	"restante/mailbox"
 )
 
 var (
@@ -34,10 +35,12 @@ type content struct {
 	cancel   context.CancelCauseFunc
 }
 
-// newContent is the message in body behind trace. The context it returns ends
-// when the store makes no progress for a while. The caller must call close.
+// newContent is the message in body behind trace, which the client has as long to send
+// as a delivery may take. The context it returns ends when the store makes no progress
+// for a while. The caller must call close.
 func (w *wire) newContent(trace []byte, body io.Reader) (*content, context.Context) {
 	ctx, cancel := context.WithCancelCause(w.ctx)
+	w.until = time.Now().Add(mailbox.DeliverTimeout)
 	o := &w.server.opts
 	c := &content{trace: trace, body: body, limit: o.MaxOctets, patience: o.StoreTimeout, cancel: cancel}
 	c.lines = &header{src: w.lineBuffer(dotline.NewReader(meter{c}))}
@@ -80,8 +83,11 @@ func (c *content) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// maxDrain is how much of a refused message is read to its end, in octets.
-const maxDrain = 1 << 30
+// How much of a refused message is read to its end, in octets, and for how long.
+const (
+	maxDrain     = 1 << 30
+	drainTimeout = 10 * time.Minute
+)
 
 // drain reads what is left of the body, so that the session goes on behind it.
 // It fails where that is more than anyone sends by mistake.

@@ -17,6 +17,7 @@ type metrics struct {
 	keep        prometheus.Histogram
 	recipients  *prometheus.CounterVec
 	logins      *prometheus.CounterVec
+	panics      prometheus.Counter
 }
 
 // newMetrics registers the metrics, unless r is nil. It panics, as client_golang
@@ -44,6 +45,7 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		}),
 		recipients: f.NewCounterVec(counter("recipients_refused_total", "RCPT commands refused."), []string{"reason"}),
 		logins:     f.NewCounterVec(counter("logins_total", "AUTH commands by how they ended."), []string{"result"}),
+		panics:     f.NewCounter(counter("panics_total", "Connections ended by a panic.")),
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	gosmtp "github.com/emersion/go-smtp"
@@ -104,18 +105,16 @@ func (s *session) Rcpt(_ string, opts *gosmtp.RcptOptions) (err error) {
 	if err != nil {
 		return s.refuse(fmt.Errorf("resolve recipient %s: %w", to, err))
 	}
-	for _, r := range behind {
-		if t.known[r.Maildrop] {
-			continue
-		}
-		if len(t.recipients) == maxMaildrops {
-			return errTooMany
-		}
-		t.known[r.Maildrop] = true
-		t.recipients = append(t.recipients, r)
-	}
-	if t.letter != nil && !t.address(to, behind, opts) {
+	// Whoever is refused is sent to again, and must not be left a part of the first.
+	fresh := slices.DeleteFunc(slices.Clone(behind), func(r mailbox.Recipient) bool { return t.known[r.Maildrop] })
+	if len(t.recipients)+len(fresh) > maxMaildrops || t.letter != nil && !t.address(to, behind, opts) {
 		return errTooMany
+	}
+	for _, r := range fresh {
+		if !t.known[r.Maildrop] {
+			t.known[r.Maildrop] = true
+			t.recipients = append(t.recipients, r)
+		}
 	}
 	if t.paths++; t.paths == 1 {
 		t.trace.forward = &to
@@ -201,7 +200,7 @@ func (s *session) outcome(log *slog.Logger, id mailbox.MessageID, err error, c *
 	}
 	if err == nil {
 		s.wire.messages++
-		s.wire.errors = 0
+		s.wire.errors = max(0, s.wire.errors-keptRefund)
 		s.server.metrics.deliveries.WithLabelValues("kept").Inc()
 		log.Info("message kept", "message", id)
 		return good
@@ -211,7 +210,7 @@ func (s *session) outcome(log *slog.Logger, id mailbox.MessageID, err error, c *
 	case c.err != nil && !expected:
 		log.Info("message broke off", "err", err)
 		s.server.metrics.deliveries.WithLabelValues("broken_off").Inc()
-		return s.conn.lost()
+		return s.conn.lost(err)
 	case expected:
 		log.Info("message refused", "err", err)
 		s.server.metrics.deliveries.WithLabelValues("refused").Inc()
@@ -240,6 +239,7 @@ func (s *session) refuse(err error) error {
 // guard turns a panic into the end of this session only.
 func (s *session) guard(err *error) {
 	if v := recover(); v != nil {
+		s.server.metrics.panics.Inc()
 		s.wire.log.Error("panic", "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
 		s.conn.hangUp()
 		*err = answer(421, 4, 3, 0, "internal error ("+s.wire.id+")")

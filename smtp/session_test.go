@@ -77,6 +77,43 @@ func TestAMessageWithAddressesBeyondASCII(t *testing.T) {
 	})
 }
 
+// Whoever is refused will be sent to again: none of those behind him may be left.
+func TestARefusedAliasLeavesNoRecipients(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, r *rig) {
+		r.post.set(func(p *post) {
+			for name, n := range map[string]int{"many": 6000, "more": 5000} {
+				for i := range n {
+					p.routes[name+"@example.org"] = append(p.routes[name+"@example.org"], account(fmt.Sprint(name, i)))
+				}
+			}
+		})
+		c := r.hello(t)
+		c.do("MAIL FROM:<sender@example.net>", "250")
+		c.do("RCPT TO:<many@example.org>", "250")
+		c.do("RCPT TO:<more@example.org>", "452 4.5.3")
+		c.do("RCPT TO:<many@example.org>", "250")
+		c.do("RCPT TO:<fred@example.org>", "250")
+		c.do("DATA", "354")
+		c.do(hello+".", "250")
+		if n := len(r.post.only(t).env.Recipients); n != 6001 {
+			t.Errorf("%d recipients; want 6001", n)
+		}
+	})
+}
+
+func TestAGreetingThatIsRefusedIsNotInTheTrace(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, r *rig) {
+		c := r.dial(t)
+		c.do("HELO client.example.net", "250")
+		c.do("EHLO", "501")
+		c.envelope("fred@example.org")
+		c.do(hello+".", "250")
+		if received := r.post.only(t).field("Received"); !strings.Contains(received, " with SMTP id ") {
+			t.Errorf("Received: %s", received)
+		}
+	})
+}
+
 func TestTheNextMessageKnowsNothingOfTheLast(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, r *rig) {
 		c := r.hello(t)
@@ -439,6 +476,9 @@ func TestAPanicEndsOneSession(t *testing.T) {
 				s.closed()
 				if !strings.Contains(r.log.String(), "level=ERROR msg=panic session="+id) {
 					t.Errorf("the panic is not in the log:\n%s", r.log)
+				}
+				if n := r.counter(t, "restante_smtp_panics_total"); n != 1 {
+					t.Errorf("%v panics are counted", n)
 				}
 				other.do("NOOP", "250")
 			})

@@ -24,6 +24,7 @@
 package smtp
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"io"
@@ -117,25 +118,16 @@ type Options struct {
 
 // withDefaults fills in what was left out.
 func (o Options) withDefaults() Options {
-	setDefault(&o.Hostname, "localhost")
-	setDefault(&o.MaxOctets, 50<<20)
-	setDefault(&o.MaxRecipients, 1000)
-	setDefault(&o.MaxConnections, 1000)
-	setDefault(&o.MaxPerNetwork, 100)
-	setDefault(&o.MaxErrors, 20)
-	setDefault(&o.CommandTimeout, 5*time.Minute)
-	setDefault(&o.DataTimeout, 5*time.Minute)
-	setDefault(&o.WriteTimeout, time.Minute)
-	setDefault(&o.StoreTimeout, time.Minute)
-	if o.Log == nil {
-		o.Log = slog.Default()
-	}
+	o.Hostname = cmp.Or(o.Hostname, "localhost")
+	o.MaxOctets = cmp.Or(o.MaxOctets, 50<<20)
+	o.MaxRecipients = cmp.Or(o.MaxRecipients, 1000)
+	o.MaxConnections = cmp.Or(o.MaxConnections, 1000)
+	o.MaxPerNetwork = cmp.Or(o.MaxPerNetwork, 100)
+	o.MaxErrors = cmp.Or(o.MaxErrors, 20)
+	o.CommandTimeout = cmp.Or(o.CommandTimeout, 5*time.Minute)
+	o.DataTimeout = cmp.Or(o.DataTimeout, 5*time.Minute)
+	o.WriteTimeout = cmp.Or(o.WriteTimeout, time.Minute)
+	o.StoreTimeout = cmp.Or(o.StoreTimeout, time.Minute)
+	o.Log = cmp.Or(o.Log, slog.Default())
 	return o
-}
-
-func setDefault[T comparable](field *T, value T) {
-	var zero T
-	if *field == zero {
-		*field = value
-	}
 }

@@ -61,6 +61,7 @@ type wire struct {
 	lines  *bufio.Reader // of content; nil before the first message
 
 	deadline time.Time // of the command line; zero while content is read
+	until    time.Time // of all of the content, however it comes; zero: none is under way
 
 	errors   int // what the client has spent of its error budget
 	messages int // kept
@@ -100,6 +101,9 @@ func (i *input) Read(p []byte) (int, error) {
 	deadline := w.deadline
 	if deadline.IsZero() {
 		deadline = time.Now().Add(w.server.opts.DataTimeout)
+	}
+	if !w.until.IsZero() && w.until.Before(deadline) {
+		deadline = w.until
 	}
 	if err := w.expect(deadline); err != nil {
 		return 0, err
