@@ -105,11 +105,7 @@ func (c *conn) readLine() ([]byte, error) {
 			// Without %w: a write that timed out is not an idle client.
 			return nil, fmt.Errorf("write: %v", err) //nolint:errorlint
 		}
-		timeout := c.server.opts.IdleTimeout
-		if c.session.state == authorization {
-			timeout = c.server.opts.LoginTimeout
-		}
-		if err := c.nc.SetReadDeadline(time.Now().Add(timeout)); err != nil {
+		if err := c.nc.SetReadDeadline(c.deadline()); err != nil {
 			return nil, err
 		}
 	}
@@ -125,6 +121,22 @@ func (c *conn) readLine() ([]byte, error) {
 		return nil, errClientHello
 	}
 	return c.in.next(c.session.expectsLong())
+}
+
+// loginTimeouts is how many times LoginTimeout a client has before it must have logged in,
+// whatever it says.
+const loginTimeouts = 5
+
+// deadline is when the next line must be here.
+func (c *conn) deadline() time.Time {
+	if c.session.state != authorization {
+		return time.Now().Add(c.server.opts.IdleTimeout)
+	}
+	next, last := time.Now().Add(c.server.opts.LoginTimeout), c.tally.began.Add(loginTimeouts*c.server.opts.LoginTimeout)
+	if last.Before(next) {
+		return last
+	}
+	return next
 }
 
 // The first octet of a ClientHello, which begins no command.

@@ -11,7 +11,7 @@ import (
 // Limits on what a client sends, in octets.
 const (
 	maxLine     = 255       // a command with its CRLF (RFC 2449, section 4)
-	maxAuthLine = 12288 + 2 // a line of AUTH (RFC 4954, section 4, says what suffices)
+	maxAuthLine = 12288 + 2 // a line of AUTH (RFC 4954, section 4, says what suffices) or PASS
 	maxSkipped  = 64 << 10  // of a line that is too long, before patience ends
 )
 
@@ -64,7 +64,7 @@ func (l *lines) first() (byte, error) {
 func (l *lines) next(long bool) ([]byte, error) {
 	line, err := l.in.ReadSlice('\n')
 	limit := maxLine
-	if long || isAuth(line) {
+	if long || mayBeLong(line) {
 		limit = maxAuthLine
 	}
 	if err == bufio.ErrBufferFull {
@@ -101,7 +101,8 @@ func (l *lines) collect(begin []byte, limit int) ([]byte, error) {
 	return nil, errNoEnd
 }
 
-// isAuth reports whether a line begins an AUTH with an initial response.
-func isAuth(line []byte) bool {
-	return len(line) > 5 && bytes.EqualFold(line[:5], []byte("AUTH "))
+// mayBeLong reports whether a line begins an AUTH with an initial response, or a PASS: a
+// password that can be had elsewhere has to fit in there too.
+func mayBeLong(line []byte) bool {
+	return len(line) > 5 && (bytes.EqualFold(line[:5], []byte("AUTH ")) || bytes.EqualFold(line[:5], []byte("PASS ")))
 }

@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/semaphore"
@@ -21,7 +23,8 @@ const (
 	// aheadOctets is the size of the largest message that is read ahead. A larger
 	// one takes long to send, so that there is little to wait for before it.
 	aheadOctets = 128 << 10
-	// aheadTimeout ends a read that nobody waits for.
+	// aheadTimeout ends a read that nobody waits for. As long again, what was read is
+	// kept for a client that does not ask for it.
 	aheadTimeout = 30 * time.Second
 )
 
@@ -48,10 +51,15 @@ type fetch struct {
 	index  int
 	weight int64
 	cancel context.CancelFunc
+	taken  atomic.Bool   // by whoever gives its memory back
 	done   chan struct{} // closed when the rest is set
 	octets []byte
 	err    error
+	expiry *time.Timer
 }
+
+// take makes the caller the one who gives the memory of a fetch back, if nobody is yet.
+func (f *fetch) take() bool { return !f.taken.Swap(true) }
 
 func newReadAhead(contents mailbox.Contents, messages []mailbox.Message, memory *semaphore.Weighted) *readAhead {
 	a := &readAhead{contents: contents, messages: messages, memory: memory}
@@ -90,17 +98,21 @@ func (a *readAhead) open(ctx context.Context, m mailbox.Message) (io.ReadCloser,
 	return &fetchedReader{*bytes.NewReader(fetched.octets), func() { a.drop(fetched) }}, nil
 }
 
-// settle takes the fetch of message i out of the list and drops those that lie
-// outside the window.
+// settle takes the fetch of message i out of the list, if it has one that was not kept
+// too long, and drops those that lie outside the window.
 func (a *readAhead) settle(i int) (wanted *fetch) {
 	a.fetches = slices.DeleteFunc(a.fetches, func(f *fetch) bool {
 		switch {
 		case f.index == i:
-			wanted = f
+			if f.take() {
+				wanted = f
+			}
 		case f.index < a.next || f.index >= a.next+a.window:
-			a.drop(f)
+			if f.take() {
+				a.drop(f)
+			}
 		default:
-			return false
+			return f.taken.Load()
 		}
 		return true
 	})
@@ -122,32 +134,59 @@ func (a *readAhead) start() {
 			defer close(f.done)
 			defer cancel()
 			f.octets, f.err = readWhole(ctx, a.contents, m)
+			f.expiry = time.AfterFunc(aheadTimeout, func() {
+				if f.take() {
+					f.octets = nil
+					a.memory.Release(f.weight)
+				}
+			})
 		})
 	}
 }
 
-// readWhole reads a message of the size that the listing has.
-func readWhole(ctx context.Context, contents mailbox.Contents, m mailbox.Message) ([]byte, error) {
+// errLonger is what is wrong with a content that is longer than its line says.
+var errLonger = errors.New("content is longer than listed")
+
+// readWhole reads a message, which has to be of the size that the listing has. A panic is
+// an error of it: here it would end the process, and not the one connection.
+func readWhole(ctx context.Context, contents mailbox.Contents, m mailbox.Message) (octets []byte, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("panic: %v", v)
+		}
+	}()
 	r, err := contents.Open(ctx, m)
 	if err != nil {
 		return nil, err
 	}
-	octets := make([]byte, m.Octets)
-	_, err = io.ReadFull(r, octets)
-	return octets, errors.Join(err, r.Close())
+	defer func() { err = errors.Join(err, r.Close()) }()
+	octets = make([]byte, m.Octets)
+	if _, err = io.ReadFull(r, octets); err != nil {
+		return nil, err
+	}
+	switch _, err = io.ReadFull(r, make([]byte, 1)); err {
+	case io.EOF:
+		return octets, nil
+	case nil:
+		return nil, errLonger
+	}
+	return nil, err
 }
 
-// drop ends a fetch and gives its memory back once it has ended.
+// drop ends a fetch that the caller has taken, and gives its memory back once it has
+// ended.
 func (a *readAhead) drop(f *fetch) {
 	f.cancel()
+	free := func() {
+		<-f.done
+		f.expiry.Stop()
+		a.memory.Release(f.weight)
+	}
 	select {
 	case <-f.done:
-		a.memory.Release(f.weight)
+		free()
 	default:
-		a.running.Go(func() {
-			<-f.done
-			a.memory.Release(f.weight)
-		})
+		a.running.Go(free)
 	}
 }
 
@@ -155,7 +194,9 @@ func (a *readAhead) drop(f *fetch) {
 func (a *readAhead) close() {
 	a.cancel()
 	for _, f := range a.fetches {
-		a.drop(f)
+		if f.take() {
+			a.drop(f)
+		}
 	}
 	a.fetches = nil
 	a.running.Wait()

@@ -7,6 +7,7 @@ import (
 	"io"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -175,6 +176,95 @@ func TestAReadAheadThatFailedIsTriedAgain(t *testing.T) {
 		a.close()
 		allFree(t, a, aheadMemory)
 	})
+}
+
+// A faulty store opens one message in a way of its own, so many times.
+type faulty struct {
+	mailbox.Contents
+	message mailbox.MessageID
+	left    atomic.Int32
+	open    func(mailbox.Message) io.Reader
+}
+
+func (s *faulty) Open(ctx context.Context, m mailbox.Message) (io.ReadCloser, error) {
+	if m.ID == s.message && s.left.Add(-1) >= 0 {
+		return io.NopCloser(s.open(m)), nil
+	}
+	return s.Contents.Open(ctx, m)
+}
+
+func TestAPanicWhileReadingAheadIsAFailureThatMayPass(t *testing.T) {
+	for name, open := range map[string]func(mailbox.Message) io.Reader{
+		"in Open":     func(mailbox.Message) io.Reader { panic("a bug in Open") },
+		"in the read": func(mailbox.Message) io.Reader { return explosive{} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				list := listOf(4, 1000)
+				store := &faulty{Contents: after(time.Millisecond), message: list[2].ID, open: open}
+				store.left.Store(1)
+				a := newReadAhead(store, list, semaphore.NewWeighted(aheadMemory))
+				for i := range list {
+					retrieves(t, a, i)
+					time.Sleep(time.Second)
+				}
+				a.close()
+				allFree(t, a, aheadMemory)
+			})
+		})
+	}
+}
+
+func TestWhatIsReadAheadAndNotAskedForIsForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := after(time.Millisecond)
+		a := newReadAhead(store, listOf(10, 1000), semaphore.NewWeighted(aheadMemory))
+		for i := range 3 {
+			retrieves(t, a, i)
+		}
+		time.Sleep(2*aheadTimeout + time.Second)
+		allFree(t, a, aheadMemory)
+		a.memory.Release(aheadMemory)
+		asked := store.calls
+		for i := 3; i < 10; i++ {
+			retrieves(t, a, i)
+			time.Sleep(time.Second)
+		}
+		if asked += 7; store.calls != asked {
+			t.Errorf("the store was asked %d times; want %d", store.calls, asked)
+		}
+		a.close()
+		allFree(t, a, aheadMemory)
+	})
+}
+
+// The reader of a store knows where a content ends; the listing may be wrong.
+func TestAContentOfAnotherSizeThanListedIsNotCut(t *testing.T) {
+	for name, octets := range map[string]int{"one more": 1001, "many more": 5000, "one less": 999} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				list := listOf(4, 1000)
+				store := &faulty{Contents: after(time.Millisecond), message: list[2].ID}
+				store.left.Store(10)
+				store.open = func(mailbox.Message) io.Reader { return io.LimitReader(endless{}, int64(octets)) }
+				a := newReadAhead(store, list, semaphore.NewWeighted(aheadMemory))
+				for i := range 2 {
+					retrieves(t, a, i)
+					time.Sleep(time.Second)
+				}
+				r, err := a.open(t.Context(), list[2])
+				if err != nil {
+					t.Fatal(err)
+				}
+				got, err := io.ReadAll(r)
+				if err := errors.Join(err, r.Close()); err != nil || len(got) != octets {
+					t.Errorf("%d octets are read, %v; want %d", len(got), err, octets)
+				}
+				a.close()
+				allFree(t, a, aheadMemory)
+			})
+		})
+	}
 }
 
 func TestClosingAMaildropEndsReadingAhead(t *testing.T) {

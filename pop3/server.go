@@ -1,6 +1,7 @@
 package pop3
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -27,7 +28,7 @@ type Options struct {
 	Implementation string // for CAPA; "Restante"
 
 	IdleTimeout      time.Duration // between commands after login; 10 min, the least that RFC 1939 allows
-	LoginTimeout     time.Duration // between commands before login; 1 min
+	LoginTimeout     time.Duration // between commands before login; 1 min. In all, five times as long
 	HandshakeTimeout time.Duration // for TLS; 30 s
 	CommandTimeout   time.Duration // for the store and the password; 1 min
 	WriteTimeout     time.Duration // for 64 KiB to be taken by the client; 1 min
@@ -41,25 +42,17 @@ type Options struct {
 }
 
 func (o Options) withDefaults() Options {
-	o.IdleTimeout = or(o.IdleTimeout, 10*time.Minute)
-	o.LoginTimeout = or(o.LoginTimeout, time.Minute)
-	o.HandshakeTimeout = or(o.HandshakeTimeout, 30*time.Second)
-	o.CommandTimeout = or(o.CommandTimeout, time.Minute)
-	o.WriteTimeout = or(o.WriteTimeout, time.Minute)
-	o.MaxMistakes = or(o.MaxMistakes, 10)
-	o.MaxConnections = or(o.MaxConnections, 10_000)
-	o.MaxPerNetwork = or(o.MaxPerNetwork, 100)
-	o.Implementation = or(o.Implementation, "Restante")
-	o.Log = or(o.Log, slog.Default())
+	o.IdleTimeout = cmp.Or(o.IdleTimeout, 10*time.Minute)
+	o.LoginTimeout = cmp.Or(o.LoginTimeout, time.Minute)
+	o.HandshakeTimeout = cmp.Or(o.HandshakeTimeout, 30*time.Second)
+	o.CommandTimeout = cmp.Or(o.CommandTimeout, time.Minute)
+	o.WriteTimeout = cmp.Or(o.WriteTimeout, time.Minute)
+	o.MaxMistakes = cmp.Or(o.MaxMistakes, 10)
+	o.MaxConnections = cmp.Or(o.MaxConnections, 10_000)
+	o.MaxPerNetwork = cmp.Or(o.MaxPerNetwork, 100)
+	o.Implementation = cmp.Or(o.Implementation, "Restante")
+	o.Log = cmp.Or(o.Log, slog.Default())
 	return o
-}
-
-func or[T comparable](v, otherwise T) T {
-	var zero T
-	if v == zero {
-		return otherwise
-	}
-	return v
 }
 
 // A Server serves POP3 on any number of listeners.

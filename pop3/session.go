@@ -101,11 +101,6 @@ type request struct {
 	refusal reply // unless its status is empty, the answer
 }
 
-// do answers one line, given without its CRLF.
-func (s *session) do(ctx context.Context, line string) reply {
-	return s.answer(ctx, s.parse(line))
-}
-
 func (s *session) answer(ctx context.Context, r request) reply {
 	if r.refusal.status != "" {
 		return r.refusal
@@ -141,18 +136,22 @@ func (s *session) parse(line string) request {
 // are UTF-8, and wait for UTF8 but in names and passwords (RFC 6856, sections 2.1
 // and 2.2).
 func (s *session) illegible(line string) string {
+	ascii := true
 	for i := range len(line) {
 		switch c := line[i]; {
 		case c < ' ' || c == 0x7f:
 			return "control character in the line"
-		case c < utf8.RuneSelf:
-		case !s.client.utf8 && !authenticates(line):
-			return "octets above 127 need UTF8"
-		case !utf8.ValidString(line):
-			return "not UTF-8"
-		default:
-			return ""
+		case c >= utf8.RuneSelf:
+			ascii = false
 		}
+	}
+	switch {
+	case ascii:
+		return ""
+	case !s.client.utf8 && !authenticates(line):
+		return "octets above 127 need UTF8"
+	case !utf8.ValidString(line):
+		return "not UTF-8"
 	}
 	return ""
 }

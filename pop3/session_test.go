@@ -70,6 +70,11 @@ func shelfSession(t testing.TB, lines ...string) (*session, *shelf) {
 	return s, d
 }
 
+// do answers one line, given without its CRLF.
+func (s *session) do(ctx context.Context, line string) reply {
+	return s.answer(ctx, s.parse(line))
+}
+
 var loggedIn = []string{"USER fred", "PASS secret"}
 
 func TestEveryCommandInEveryState(t *testing.T) {
