@@ -31,8 +31,8 @@ type Options struct {
 	Floor    time.Duration // how long a failure takes at least; 0 means 1 s
 	CacheTTL time.Duration // how long a right password is remembered; 0 means 5 min
 
-	AccountFailures Limit // zero means 10, and one more every 30 s
-	NetworkFailures Limit // zero means 60, and one more every second
+	AccountFailures Limit // of one network; zero means 10, and one more every 30 s. All may have eight times that
+	NetworkFailures Limit // zero means 60, and one more every second. An IPv4 /24 or IPv6 /48 may have eight times that
 
 	InFlight        int // attempts under way in all; 0 means 1024
 	NetworkInFlight int // attempts under way from one network; 0 means 256

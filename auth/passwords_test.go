@@ -144,11 +144,16 @@ func (r *rig) mustFail(t *testing.T, a Attempt) {
 	}
 }
 
-// exhaust fails as an account, from ever new networks, until it is throttled.
+// exhaust fails as an account, from ever new networks, until it is throttled. The last
+// guess that was checked was the latest, so that it stays so for more than three seconds.
 func (r *rig) exhaust(t *testing.T, user string) {
 	t.Helper()
-	for i := range 11 { // one more, since the tenth takes its time to come
+	checked, throttledBefore := false, false
+	for i := 0; !checked || !throttledBefore; i++ {
+		throttledBefore = throttledBefore || i > 0 && !checked
+		before := r.hashes.Load()
 		r.mustFail(t, Attempt{User: user, Password: "guess", Remote: netip.AddrFrom4([4]byte{203, byte(i), 113, 1})})
+		checked = r.hashes.Load() > before
 	}
 }
 
@@ -459,6 +464,28 @@ func TestAnAccountIsGuessedAtOnlySoFast(t *testing.T) {
 }
 
 func TestAStrangerDoesNotLockTheOwnerOut(t *testing.T) {
+	t.Run("of a network where he has never been", func(t *testing.T) {
+		for name, from := range map[string]func(i int) netip.Addr{
+			"an address":  func(int) netip.Addr { return stranger },
+			"an IPv4 /24": func(i int) netip.Addr { return netip.AddrFrom4([4]byte{203, 0, 113, byte(i)}) },
+			"an IPv6 /48": func(i int) netip.Addr { return netip.MustParseAddr(fmt.Sprintf("2001:db8:0:%x::1", i)) },
+		} {
+			t.Run(name, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					r := newRig(Options{})
+					for i := range 200 {
+						r.mustFail(t, Attempt{User: "fred", Password: "guess", Remote: from(i)})
+					}
+					before := r.hashes.Load()
+					r.mustFail(t, Attempt{User: "fred", Password: "guess", Remote: from(1001)})
+					if r.hashes.Load() != before {
+						t.Error("the stranger still has his guesses checked")
+					}
+					r.mustPass(t, Attempt{User: "fred", Password: "secret", Remote: home})
+				})
+			})
+		}
+	})
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(Options{})
 		right := Attempt{User: "fred", Password: "secret", Remote: home}
@@ -576,6 +603,9 @@ func TestTheThrottleIsBounded(t *testing.T) {
 	}
 	if n := len(throttle.accounts.items); n != throttleSize {
 		t.Errorf("%d accounts", n)
+	}
+	if n := len(throttle.visitors.items); n != throttleSize {
+		t.Errorf("%d visitors", n)
 	}
 	if n := len(throttle.networks.items); n > throttleSize {
 		t.Errorf("%d networks", n)

@@ -17,31 +17,36 @@ type Limit struct {
 	Every time.Duration
 }
 
-// A wide network holds many, of which some are innocent, so it is allowed more.
+// A wide network holds many, of which some are innocent, so it is allowed more. So is an
+// account from all networks together.
 const wideFactor = 8
 
-// How many accounts, networks and acquaintances are remembered, each.
+// How many accounts, visitors, networks and acquaintances are remembered, each.
 const throttleSize = 8192
 
 // A throttle counts failures by account and by network, and says when either has
 // had enough. Success costs nothing, so a crowd behind one address that knows its
 // passwords is never slowed.
 //
-// Someone who guesses at an account from elsewhere must not lock its owner out:
-// a network from which the account logged in before is an acquaintance, and has a
-// count of its own.
+// Someone who guesses at an account from elsewhere must not lock its owner out. A network
+// from which the account logged in before is an acquaintance, and has a count of its own.
+// From any other, an account is counted by the wide network, and beside that from all of
+// them together: who has one network is stopped by his own count before he has used up
+// that of all. Who has very many can use it up, and then the owner logs in from where he
+// was before, as long as that is remembered, and from nowhere else.
 type throttle struct {
 	account, network Limit
 
 	mu         sync.Mutex
-	accounts   *lru[accountKey, *rate.Limiter]
+	accounts   *lru[mailbox.Address, *rate.Limiter] // from all networks that are no acquaintances
+	visitors   *lru[visitor, *rate.Limiter]
 	networks   *lru[netip.Prefix, *rate.Limiter]
-	acquainted *lru[accountKey, struct{}]
+	acquainted *lru[visitor, struct{}]
 }
 
-// An accountKey is an account as seen from anywhere, or from a network that it
-// is acquainted with.
-type accountKey struct {
+// A visitor is whoever tries an account from a network: a near one that it is acquainted
+// with, or a wide one.
+type visitor struct {
 	account mailbox.Address
 	from    netip.Prefix
 }
@@ -50,9 +55,10 @@ func newThrottle(account, network Limit) *throttle {
 	return &throttle{
 		account:    account,
 		network:    network,
-		accounts:   newLRU[accountKey, *rate.Limiter](throttleSize),
+		accounts:   newLRU[mailbox.Address, *rate.Limiter](throttleSize),
+		visitors:   newLRU[visitor, *rate.Limiter](throttleSize),
 		networks:   newLRU[netip.Prefix, *rate.Limiter](throttleSize),
-		acquainted: newLRU[accountKey, struct{}](throttleSize),
+		acquainted: newLRU[visitor, struct{}](throttleSize),
 	}
 }
 
@@ -63,11 +69,15 @@ type tally []*rate.Limiter
 func (t *throttle) tally(a mailbox.Address, from network) tally {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	key := accountKey{account: a}
-	if _, ok := t.acquainted.get(accountKey{a, from.near}); ok {
-		key.from = from.near
+	var counts tally
+	if known := (visitor{a, from.near}); t.isAcquainted(known) {
+		counts = tally{limiter(t.visitors, known, t.account, 1)}
+	} else {
+		counts = tally{
+			limiter(t.visitors, visitor{a, from.wide}, t.account, 1),
+			limiter(t.accounts, a, t.account, wideFactor),
+		}
 	}
-	counts := tally{limiter(t.accounts, key, t.account, 1)}
 	if !from.loopback {
 		counts = append(counts,
 			limiter(t.networks, from.near, t.network, 1),
@@ -76,11 +86,16 @@ func (t *throttle) tally(a mailbox.Address, from network) tally {
 	return counts
 }
 
+func (t *throttle) isAcquainted(v visitor) bool {
+	_, ok := t.acquainted.get(v)
+	return ok
+}
+
 // welcome makes the network an acquaintance of the account.
 func (t *throttle) welcome(a mailbox.Address, from network) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.acquainted.put(accountKey{a, from.near}, struct{}{})
+	t.acquainted.put(visitor{a, from.near}, struct{}{})
 }
 
 func limiter[K comparable](l *lru[K, *rate.Limiter], key K, limit Limit, factor int) *rate.Limiter {
