@@ -118,6 +118,11 @@ func (t Trial) spell(ctx context.Context, n int, s Spell, h *history.Recorder, c
 	h.Record(e)
 	err := s.Begin(ctx)
 	if err == nil {
+		if s.Destroys {
+			struck := e
+			struck.Struck = true
+			h.Record(struck)
+		}
 		t.pause(ctx, s.Length, c)
 	}
 	healing, cancel := context.WithTimeout(context.WithoutCancel(ctx), undo)

@@ -152,6 +152,22 @@ func TestAnInterruptUndoesTheTrouble(t *testing.T) {
 	}
 }
 
+// What is acknowledged from then on comes from what was rebuilt.
+func TestAHistoryTellsWhenAllThatIsDestroyedWasDown(t *testing.T) {
+	t.Parallel()
+	trial := short(t)
+	trial.Kinds = []Kind{{"wipe a data centre", 1, []time.Duration{50 * time.Millisecond}, wipeDatacenter}}
+	v := play(t, trial, newFake(t, lies{}))
+	if len(v.Spells) == 0 {
+		t.Error("there was no trouble")
+	}
+	for _, s := range v.Spells {
+		if !s.Destroys || s.Struck < s.Begin || s.Struck == 0 || s.Struck >= s.End {
+			t.Errorf("%+v", s)
+		}
+	}
+}
+
 func TestASharedMaildropHasAReaderInEachDataCentre(t *testing.T) {
 	trial := short(t)
 	c := newClients(trial.Traffic, four(), nil, 1)

@@ -2,7 +2,6 @@ package faults
 
 import (
 	"context"
-	"errors"
 	"math/rand/v2"
 	"time"
 
@@ -91,11 +90,10 @@ func (w *writer) attempt(ctx context.Context, m letter.Letter, drops []string) h
 	err := w.connect(ctx)
 	e.Server = w.at.Name
 	if err == nil {
-		err = w.smtp.Send(wire.Mail{From: w.Sender, To: drops, Data: m.Wire}, w.rnd.IntN(2) == 0)
+		// What has not got as far as the content leaves nothing behind, everything else may.
+		begun := func(step wire.Step) { e.Sent = e.Sent || step == wire.Data }
+		err = w.smtp.Send(wire.Mail{From: w.Sender, To: drops, Data: m.Wire, Answered: begun}, w.rnd.IntN(2) == 0)
 		w.sent++
-		// A refusal of the envelope leaves nothing behind, everything else may.
-		var said *wire.ReplyError
-		e.Sent = !errors.As(err, &said) || said.Command == "the message"
 	}
 	e.Result, e.Reply = answered(err)
 	w.history.Record(e)

@@ -11,7 +11,7 @@ import (
 // at once. Beyond it there is a time.
 type Rules struct {
 	Lag  time.Duration `default:"5s" help:"How late a data centre may learn what was acknowledged in another one."`
-	Heal time.Duration `default:"2m" help:"How long it may take after trouble, and as long again as the trouble was, until that counts."`
+	Heal time.Duration `default:"2m" help:"How long it may take after trouble, and as long again as the trouble was, until that counts. Other trouble meanwhile puts it off."`
 	// Relaxed is for a store whose answers in a data centre in trouble are not promised.
 	Relaxed bool `help:"Do not hold a data centre in trouble to showing at once what it has acknowledged: count it."`
 }

@@ -230,7 +230,7 @@ func TestAnExampleHasTheLinesOfTheHistory(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const missing = "fred: a, acknowledged (2), is not listed in dc1 (3)"
+	const missing = "fred: a, acknowledged by dc1 (2), is not listed in dc1 (3)"
 	const lost = "fred: a, acknowledged by dc1 (2), is not in dc1 (5) and dc2 (6)"
 	if got := v.finding(NotVisible).Examples[0]; got != missing {
 		t.Errorf("%q, want %q", got, missing)
@@ -287,10 +287,23 @@ func TestTheSilenceOfASpellIsNotThatOfTheOneBefore(t *testing.T) {
 	}
 }
 
+// Nothing can be lost from longer than the lag before, unless something held it up.
 func TestTheWindowOfALossIsMeasured(t *testing.T) {
-	v, err := Check(Of(story(at(1, 2, send("a", OK)), strikes(9, 30, true, here), finally())...), rules)
-	if err != nil || v.LostWindow != 7*time.Second {
-		t.Errorf("%v, %v", v.LostWindow, err)
+	cut := strikes(1, 8, false, here, there)
+	for _, c := range []struct {
+		entries []Entry
+		window  time.Duration
+	}{
+		{story(at(5, 6, send("a", OK)), strikes(9, 30, true, here), finally()), 3 * time.Second},
+		{story(at(1, 2, send("a", OK)), strikes(9, 30, true, here), finally()), 0},
+		{story(at(1, 2, send("a", OK)), cut, strikes(9, 30, true, here), finally()), 7 * time.Second},
+		{story(at(1, 2, send("a", OK)), at(5, 6, send("b", OK)), cut, strikes(9, 30, true, here), finally()), 7 * time.Second},
+		{story(at(8, 10, send("a", OK)), strikes(9, 30, true, here), finally()), 0},
+	} {
+		v, err := Check(Of(c.entries...), rules)
+		if err != nil || v.LostWindow != c.window {
+			t.Errorf("%v, not %v: %v", v.LostWindow, c.window, err)
+		}
 	}
 }
 

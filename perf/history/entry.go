@@ -72,6 +72,7 @@ type Entry struct {
 	Name     string `json:"name,omitempty"`
 	Where    string `json:"where,omitempty"`
 	Spell    int    `json:"spell,omitempty"`
+	Struck   bool   `json:"struck,omitempty"` // nothing of what it destroys runs any more
 	Ended    bool   `json:"ended,omitempty"`
 	Destroys bool   `json:"destroys,omitempty"` // the store of those data centres is gone
 }

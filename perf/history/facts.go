@@ -31,7 +31,8 @@ type drop struct {
 	blind    int // messages that were asked to go before anybody had read them
 	due      []*mail
 	order    order
-	outcome  map[int]*outcome // by data centre
+	last     map[int]*listing // by data centre, before the final read
+	outcome  map[int]*listing // by data centre, the last of the final read
 }
 
 // A mail is one letter to one maildrop.
@@ -42,12 +43,15 @@ type mail struct {
 	messages    []*message
 	asked       time.Duration // when the first of its messages was asked to go
 
-	ack          time.Duration // when it was first acknowledged, or never
-	ackLine, at  int           // where in the history, and in which data centre
-	elsewhere    time.Duration // when the other data centres are to have it
-	seen         int           // line of the last listing with it
-	missed, late bool          // was told already
-	lacking      []int         // data centres that end without it
+	ack         time.Duration // when it was first acknowledged, or never
+	tried       time.Duration // when that attempt began
+	ackLine, at int           // where in the history, and in which data centre
+	elsewhere   time.Duration // when the other data centres are to have it
+	seen        int           // line of the last listing with it
+	proofs      []knowledge   // that it was there, and nothing has destroyed it since
+	lacking     []int         // data centres that end without it
+
+	missed, hidden, late bool // was told already
 }
 
 // A message is a unique-id in a maildrop.
@@ -62,16 +66,36 @@ type message struct {
 	asked      time.Duration // when QUIT was first sent for it, or never
 	removed    []removal
 	seen       int
-	told       bool
-	read       []int // data centres whose final read has had it
+	proofs     []knowledge // that it was gone, and nothing has destroyed that since
+	told       bool        // as resurrected
+	excused    bool        // as back without a data centre
+	read       []int       // data centres whose final read has had it
 }
 
-// A removal is the first +OK of a data centre to a QUIT.
+// A removal is a QUIT that a data centre has answered +OK.
 type removal struct {
-	at        time.Duration
-	elsewhere time.Duration // when the other data centres are to know
-	line, in  int
+	knowledge
+	line int
 }
+
+// Knowledge is what a data centre has answered.
+type knowledge struct {
+	in        int
+	from, at  time.Duration // when it was asked, and known by its client
+	elsewhere time.Duration // when the other data centres are to know
+}
+
+// due is when a data centre is to know.
+func (k knowledge) due(in int) time.Duration {
+	if k.in == in {
+		return k.at
+	}
+	return k.elsewhere
+}
+
+// maxRemovals bounds what is kept of a message that comes back again and again: of the
+// removals beyond it the last one.
+const maxRemovals = 8
 
 // gather walks a history once.
 func gather(entries iter.Seq2[Entry, error], rules Rules) (*facts, error) {
@@ -137,12 +161,14 @@ func (f *facts) add(e Entry) error {
 func (f *facts) spell(e Entry) error {
 	i := slices.IndexFunc(f.spells, func(s *Spell) bool { return s.Number == e.Spell })
 	switch {
-	case i < 0 && !e.Ended:
+	case i < 0 && !e.Ended && !e.Struck:
 		f.spells = append(f.spells, &Spell{
 			Number: e.Spell, Name: e.Name, Where: e.Where, Datacenters: e.Datacenters, Destroys: e.Destroys, Begin: e.From, End: never,
 		})
 	case i >= 0 && e.Ended:
 		f.spells[i].End = e.To
+	case i >= 0 && e.Struck:
+		f.spells[i].Struck = e.To
 	default:
 		return fmt.Errorf("history: line %d: spell %d begins twice, or ends and has not begun", e.Line, e.Spell)
 	}
@@ -161,7 +187,7 @@ func (f *facts) deliver(e Entry, at int) {
 			m.copies++
 		}
 		if e.Result == OK && m.ack == never {
-			m.ack, m.ackLine, m.at = e.To, e.Line, at
+			m.ack, m.tried, m.ackLine, m.at = e.To, e.From, e.Line, at
 		}
 	}
 }
@@ -186,8 +212,8 @@ func (f *facts) quit(e Entry, at int) {
 	for _, uid := range e.UIDs {
 		m := d.message(uid, e.Line)
 		m.asked = min(m.asked, e.From)
-		if e.Result == OK && !slices.ContainsFunc(m.removed, func(r removal) bool { return r.in == at }) {
-			m.removed = append(m.removed, removal{at: e.To, line: e.Line, in: at})
+		if e.Result == OK {
+			m.removed = append(m.removed[:min(len(m.removed), maxRemovals-1)], removal{knowledge{in: at, from: e.From, at: e.To}, e.Line})
 		}
 	}
 }
@@ -195,7 +221,7 @@ func (f *facts) quit(e Entry, at int) {
 func (f *facts) drop(name string) *drop {
 	d := f.drops[name]
 	if d == nil {
-		d = &drop{name: name, mails: map[string]*mail{}, messages: map[string]*message{}, outcome: map[int]*outcome{}}
+		d = &drop{name: name, mails: map[string]*mail{}, messages: map[string]*message{}, last: map[int]*listing{}, outcome: map[int]*listing{}}
 		d.order.lines = map[step]int{}
 		f.drops[name] = d
 	}

@@ -16,9 +16,10 @@ type judge struct {
 	watches []watch
 }
 
-// An outcome is the last listing of a maildrop in the final read of a data centre.
-type outcome struct {
+// A listing is what a login in a data centre has listed of a maildrop.
+type listing struct {
 	line     int
+	to       time.Duration // when it was known
 	messages []*message
 }
 
@@ -121,6 +122,8 @@ func (j *judge) list(e Entry, at int) error {
 	if len(e.Sizes) != len(e.UIDs) {
 		return fmt.Errorf("history: line %d: %d unique-ids and %d sizes", e.Line, len(e.UIDs), len(e.Sizes))
 	}
+	seen := knowledge{at, e.From, e.To, j.trouble.converged(e.To)}
+	lasting := j.destroyer(seen, never) == nil
 	unknown := 0
 	messages := make([]*message, 0, len(e.UIDs))
 	for i, uid := range e.UIDs {
@@ -135,6 +138,9 @@ func (j *judge) list(e Entry, at int) error {
 		}
 		if m.mail != nil {
 			m.mail.seen = e.Line
+			if lasting {
+				m.mail.proofs = prove(m.mail.proofs, seen)
+			}
 		} else {
 			unknown++
 		}
@@ -144,30 +150,43 @@ func (j *judge) list(e Entry, at int) error {
 		messages = append(messages, m)
 		j.back(e, at, d, m)
 	}
+	now := &listing{e.Line, e.To, messages}
 	if e.From >= j.final {
-		d.outcome[at] = &outcome{e.Line, messages}
+		d.outcome[at] = now
 		return nil // what it lacks is lost, or is not
 	}
+	if lasting && !j.rules.Relaxed {
+		d.last[at].gone(e, seen)
+	}
+	d.last[at] = now
 	j.lacking(e, at, d, unknown)
 	return nil
 }
 
-// back looks whether a listed message was removed before.
+// back looks whether a listed message was removed before. Each removal has to be known or
+// to be excused, and one that is excused says nothing of the time after the next one.
 func (j *judge) back(e Entry, at int, d *drop, m *message) {
-	for _, r := range m.removed {
-		due := r.elsewhere
-		if r.in == at || e.From >= j.final {
-			due = r.at
-		}
-		if e.From < due || m.told {
-			continue
-		}
-		m.told = true
-		rule := Resurrected
-		if j.destroyed(r.in, r.at, e.To) {
-			rule = BackWithout
-		}
+	if m.told {
+		return
+	}
+	tell := func(rule Rule, r removal) {
 		j.verdict.found(rule, "%s: %s, removed by %s (%d), is listed in %s (%d)", d.name, m.uid, j.datacenters[r.in], r.line, e.Datacenter, e.Line)
+	}
+	var excused []removal
+	for _, r := range m.removed {
+		switch {
+		case e.From < j.final && e.From < r.due(at):
+		case !j.proven(m.proofs, at, e.From) && j.destroyer(r.knowledge, e.To) != nil:
+			excused = append(excused, r)
+		default:
+			m.told = true
+			tell(Resurrected, r)
+			return
+		}
+	}
+	if len(excused) > 0 && !m.excused {
+		m.excused = true
+		tell(BackWithout, excused[0])
 	}
 }
 
@@ -185,19 +204,21 @@ func (j *judge) lacking(e Entry, at int, d *drop, unknown int) {
 			unknown--
 			return false
 		}
+		gone := j.took(m, at, e.From, e.To) != nil
+		tell := func(rule Rule, told *bool) {
+			if !*told {
+				*told = true
+				j.verdict.found(rule, "%s: %s, acknowledged by %s (%d), is not listed in %s (%d)", d.name, m.letter, j.datacenters[m.at], m.ackLine, e.Datacenter, e.Line)
+			}
+		}
 		switch {
+		case m.at != at && (gone || e.From < m.elsewhere):
 		case m.at != at:
-			if e.From >= m.elsewhere && !m.late && !j.destroyed(at, m.ack, e.To) {
-				m.late = true
-				j.verdict.found(LateElsewhere, "%s: %s, acknowledged by %s (%d), is not listed in %s (%d)", d.name, m.letter, j.datacenters[m.at], m.ackLine, e.Datacenter, e.Line)
-			}
-		case !m.missed:
-			m.missed = true
-			rule := NotVisible
-			if j.destroyed(at, m.ack, e.To) || j.rules.Relaxed && j.troubled(at, m.ack, e.To) {
-				rule = Hidden
-			}
-			j.verdict.found(rule, "%s: %s, acknowledged (%d), is not listed in %s (%d)", d.name, m.letter, m.ackLine, e.Datacenter, e.Line)
+			tell(LateElsewhere, &m.late)
+		case gone, j.rules.Relaxed && j.troubled(at, m.ack, e.To):
+			tell(Hidden, &m.hidden)
+		default:
+			tell(NotVisible, &m.missed)
 		}
 		return false
 	})
@@ -229,19 +250,6 @@ func (j *judge) retr(e Entry, at int) {
 	case m.octetsLine > 0 && m.octets != e.Octets:
 		wrong("it is listed with %d octets (%d) and has %d", m.octets, m.octetsLine, e.Octets)
 	}
-}
-
-// destroyed reports whether what a data centre knew at a time may have been lost with its
-// store, before another time.
-func (j *judge) destroyed(at int, knew, by time.Duration) bool {
-	return slices.ContainsFunc(j.spells, func(s *Spell) bool {
-		return s.Destroys && s.touches(j.datacenters[at], j.rules, knew, by)
-	})
-}
-
-// troubled reports whether a data centre was in trouble between two times.
-func (j *judge) troubled(at int, from, to time.Duration) bool {
-	return slices.ContainsFunc(j.spells, func(s *Spell) bool { return s.touches(j.datacenters[at], j.rules, from, to) })
 }
 
 // end looks at what the final read has found, and at what only the whole tells.
@@ -320,9 +328,9 @@ func (j *judge) mail(d *drop, m *mail) {
 	if len(m.lacking) == 0 {
 		return
 	}
-	if len(m.lacking) == len(j.datacenters) && j.destroyed(m.at, m.ack, never) {
+	if s := j.took(m, m.at, never, never); s != nil && len(m.lacking) == len(j.datacenters) {
 		j.verdict.found(GoneWith, "%s: %s, acknowledged by %s (%d)", d.name, m.letter, j.datacenters[m.at], m.ackLine)
-		j.verdict.LostWindow = max(j.verdict.LostWindow, j.before(m))
+		j.verdict.LostWindow = max(j.verdict.LostWindow, s.Begin-m.ack)
 		return
 	}
 	var where []string
@@ -330,16 +338,6 @@ func (j *judge) mail(d *drop, m *mail) {
 		where = append(where, fmt.Sprintf("%s (%d)", j.datacenters[at], d.outcome[at].line))
 	}
 	j.verdict.found(Lost, "%s: %s, acknowledged by %s (%d), is not in %s", d.name, m.letter, j.datacenters[m.at], m.ackLine, strings.Join(where, " and "))
-}
-
-// before is how long before the destruction of its data centre a mail was acknowledged.
-func (j *judge) before(m *mail) time.Duration {
-	for _, s := range j.spells {
-		if s.Destroys && s.touches(j.datacenters[m.at], j.rules, m.ack, never) {
-			return max(s.Begin-m.ack, 0)
-		}
-	}
-	return 0
 }
 
 func uids(messages []*message) string {

@@ -1,6 +1,7 @@
 package history
 
 import (
+	"cmp"
 	"slices"
 	"time"
 )
@@ -14,6 +15,7 @@ type Spell struct {
 	Datacenters []string      `json:"datacenters,omitempty"`
 	Destroys    bool          `json:"destroys,omitempty"`
 	Begin       time.Duration `json:"begin"`
+	Struck      time.Duration `json:"struck,omitempty"` // when all that it destroys was down
 	End         time.Duration `json:"end"`
 	Noticed     []Noticed     `json:"noticed"`
 }
@@ -36,20 +38,35 @@ type trouble struct {
 type span struct{ from, to time.Duration }
 
 func newTrouble(spells []*Spell, r Rules) trouble {
+	spells = slices.SortedFunc(slices.Values(spells), func(a, b *Spell) int { return cmp.Compare(a.Begin, b.Begin) })
 	t := trouble{lag: r.Lag}
-	for _, s := range spells {
-		t.times = append(t.times, span{s.Begin, s.healed(r)})
+	for i, s := range spells {
+		t.times = append(t.times, span{s.Begin, s.caughtUp(spells[i+1:], r)})
 	}
-	slices.SortFunc(t.times, func(a, b span) int { return int(a.from - b.from) })
 	return t
 }
 
-// converged is when every data centre is to know what one knew at a time.
+// caughtUp is when nothing is left over from a spell: what it held up has had the time to
+// heal and the lag. Trouble that comes meanwhile puts that off, for as long as it lasts.
+func (s *Spell) caughtUp(later []*Spell, r Rules) time.Duration {
+	at, left := s.End, s.healed(r)-s.End+r.Lag
+	for _, next := range later {
+		if next.Begin >= at+left {
+			break
+		}
+		left -= max(next.Begin-at, 0)
+		at = max(at, next.End)
+	}
+	return at + left
+}
+
+// converged is when every data centre is to know what one knew at a time: after the lag,
+// and when it has caught up with all trouble that it may have met.
 func (t trouble) converged(at time.Duration) time.Duration {
 	due := at + t.lag
 	for _, s := range t.times {
-		if s.from <= due && s.to >= at {
-			due = max(due, s.to+t.lag)
+		if s.from <= at+t.lag {
+			due = max(due, s.to)
 		}
 	}
 	return due

@@ -34,9 +34,9 @@ const (
 const (
 	Repeated      Rule = "repeated, as sent again"    // copies of a mail whose earlier attempts had no good answer
 	LateElsewhere Rule = "late elsewhere"             // a data centre has lacked it longer than it should
-	Hidden        Rule = "not visible, in trouble"    // NotVisible where the rules are relaxed, or the store was destroyed
-	GoneWith      Rule = "lost with a data centre"    // acknowledged by one that was destroyed, and nowhere else
-	BackWithout   Rule = "back without a data centre" // the removal was known only to one that was destroyed
+	Hidden        Rule = "not visible, in trouble"    // NotVisible where the rules are relaxed, or what GoneWith is in the end
+	GoneWith      Rule = "lost with a data centre"    // acknowledged by one that was destroyed before others had to have it
+	BackWithout   Rule = "back without a data centre" // removed by one that was destroyed before others had to know
 )
 
 var (
