@@ -66,9 +66,8 @@ func unspecified(host string) bool {
 
 func (c *AgentConfig) networks() ([]netip.Prefix, error) { return parseNetworks("nodes", c.Nodes) }
 
-// What a mail may take at the next hop of an agent: the server waits for the agent no
-// longer than 120 s.
-var agentTimeouts = provider.Timeouts{Connect: 10 * time.Second, Command: 20 * time.Second, Reply: time.Minute}
+// What a mail may take at the next hop of an agent up to its end, while the server waits.
+var agentTimeouts = provider.Timeouts{Connect: 10 * time.Second, Command: 20 * time.Second}
 
 // Run sends mail until ctx ends, and finishes what is under way.
 func (c *AgentConfig) Run(ctx context.Context, log *slog.Logger) (err error) {

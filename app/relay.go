@@ -164,7 +164,7 @@ func (s submitter) Submit(ctx context.Context, l smtp.Letter, content io.Reader)
 	}
 	id, err := s.Intake.Submit(ctx, relay.Letter{
 		Account: l.Account, From: l.ReversePath, Recipients: to,
-		EnvelopeID: l.EnvelopeID, FullReturn: l.FullReturn, UTF8: l.UTF8, EightBit: l.EightBit,
+		EnvelopeID: l.EnvelopeID, FullReturn: l.FullReturn, UTF8: l.UTF8,
 	}, content)
 	if errors.Is(err, relay.ErrHeader) {
 		err = fmt.Errorf("%w: %w", smtp.ErrHeader, err)

@@ -50,6 +50,26 @@ const (
 // time what is done is forgotten.
 var again = []time.Duration{30 * time.Second, 2 * time.Minute, 10 * time.Minute, time.Hour}
 
+// How much later than the last time at most a segment is read again that was adopted by
+// order, and what was left by a lane that is taken for dead by order is listed again.
+const againAtMost = 4 * time.Hour
+
+// againAfter is when a segment that was read again so often is read the next time, from
+// when it was adopted. It has an end for what is not adopted by order.
+func againAfter(scans int, ordered bool) (at time.Duration, more bool) {
+	last := len(again) - 1
+	switch {
+	case scans <= last:
+		return again[scans], true
+	case !ordered:
+		return 0, false
+	}
+	for at = again[last]; scans > last; scans-- {
+		at += min(at, againAtMost)
+	}
+	return at, at < Kept
+}
+
 // A takeover finds lanes that died, or of which an operator says so, and adopts their
 // segments. Where the store has no Lanes, all lanes but the own are dead, as only one
 // process can open it.
@@ -79,11 +99,12 @@ type sighting struct {
 
 // An estate is what a dead lane has left.
 type estate struct {
-	since  time.Time // of death
-	until  time.Time // what was opened later is left alone; zero: nothing is
-	looked int       // how often it was listed and empty
-	next   time.Time // when it is listed again; zero: never
-	cared  bool      // there was something, and somebody had all of it
+	since   time.Time // of death
+	ordered bool      // taken for dead by order: its data centre may have what nobody has read here
+	until   time.Time // what was opened later is left alone; zero: nothing is
+	looked  int       // how often it was listed and empty
+	next    time.Time // when it is listed again; zero: never
+	cared   bool      // there was something, and somebody had all of it
 }
 
 // A holding is a segment that another works on.
@@ -95,6 +116,7 @@ type holding struct {
 // An adoption is a segment that we work on.
 type adoption struct {
 	since   time.Time
+	ordered bool // see estate
 	loaded  bool // was read at least once
 	scans   int
 	checked time.Time
@@ -190,7 +212,7 @@ func (t *takeover) obey(order Beat, now time.Time) {
 		return
 	}
 	t.log.Info("lane is to be taken over", "lane", order.Lane, "datacenter", order.Node)
-	t.dead[order.Lane] = &estate{since: now, until: until, next: now}
+	t.dead[order.Lane] = &estate{since: now, ordered: true, until: until, next: now}
 	t.orphan(now)
 }
 
@@ -272,10 +294,7 @@ func (t *takeover) due(lane mailbox.MessageID, segments []Segment, now time.Time
 	})
 	t.forgetTaken(lane, segments)
 	if len(segments) == 0 {
-		if e.next = (time.Time{}); e.looked < len(again) {
-			e.next = now.Add(again[e.looked])
-			e.looked++
-		}
+		e.next = e.lookAgain(now)
 		return nil
 	}
 	e.cared = true
@@ -297,6 +316,18 @@ func (t *takeover) due(lane mailbox.MessageID, segments []Segment, now time.Time
 		e.next = now.Add(listRest)
 	}
 	return ours
+}
+
+// lookAgain is when an estate is listed again that had nothing; zero: never.
+func (e *estate) lookAgain(now time.Time) time.Time {
+	e.looked++
+	switch {
+	case e.looked <= len(again):
+		return now.Add(again[e.looked-1])
+	case e.ordered && now.Sub(e.since) < Kept:
+		return now.Add(againAtMost)
+	}
+	return time.Time{}
 }
 
 // held reports whether it is known that another works on a segment.
@@ -423,7 +454,8 @@ func (t *takeover) adopt(ctx context.Context, s Segment) error {
 	}
 	now := time.Now()
 	t.mu.Lock()
-	t.adopted[s] = &adoption{since: now, checked: now}
+	e := t.dead[s.Lane]
+	t.adopted[s] = &adoption{since: now, ordered: e != nil && e.ordered, checked: now}
 	t.mu.Unlock()
 	t.log.Info("segment adopted", "lane", s.Lane, "segment", s.ID)
 	return t.read(ctx, s)
@@ -446,7 +478,9 @@ func (t *takeover) read(ctx context.Context, s Segment) error {
 }
 
 // keep looks after what was adopted: gives back what is another's, reads again what may
-// have come late, and forgets what is done.
+// have come late, and forgets what is done. What was adopted by order is read again as long
+// as its events are kept, and never closed: the data centre that is taken for dead may have
+// mail on its disks which nobody has read, and would lose it by that.
 func (t *takeover) keep(ctx context.Context, claims *sync.WaitGroup, room chan struct{}) {
 	now := time.Now()
 	for _, s := range t.all() {
@@ -454,26 +488,33 @@ func (t *takeover) keep(ctx context.Context, claims *sync.WaitGroup, room chan s
 		a := *t.adopted[s]
 		busy := t.claiming[s]
 		t.mu.Unlock()
-		if busy {
+		if busy || t.lanes != nil && now.Sub(a.checked) >= t.restOf(s, a, now) && !t.stands(ctx, s, now) {
 			continue
 		}
-		rest := claimInterval
-		if now.Sub(a.since) >= claimSettled {
-			rest = claimRest
-		}
-		if t.lanes != nil && now.Sub(a.checked) >= rest && !t.stands(ctx, s, now) {
-			continue
-		}
-		last := a.scans == len(again) || t.lanes == nil
-		switch {
-		case !a.loaded, !last && now.Sub(a.since) >= again[a.scans]:
+		at, more := againAfter(a.scans, a.ordered)
+		more = more && t.lanes != nil
+		left, known := t.worker.Left(s)
+		switch done := known && left == 0; {
+		case !a.loaded, more && now.Sub(a.since) >= at:
 			t.readAgain(ctx, claims, room, s)
-		case last:
-			if left, known := t.worker.Left(s); known && left == 0 {
-				t.forget(ctx, s)
-			}
+		case !more && done && a.ordered:
+			t.letBe(s)
+		case !more && done:
+			t.forget(ctx, s)
 		}
 	}
+}
+
+// restOf is how long after the last look at a claim of ours the next is due.
+func (t *takeover) restOf(s Segment, a adoption, now time.Time) time.Duration {
+	if now.Sub(a.since) < claimSettled {
+		return claimInterval
+	}
+	at, more := againAfter(a.scans, a.ordered)
+	if left, known := t.worker.Left(s); known && left == 0 && more && a.scans >= len(again) {
+		return at - a.checked.Sub(a.since) // nothing is done for it until it is read again
+	}
+	return claimRest
 }
 
 func (t *takeover) all() []Segment {
@@ -540,6 +581,15 @@ func (t *takeover) forget(ctx context.Context, s Segment) {
 	defer t.mu.Unlock()
 	delete(t.adopted, s)
 	t.log.Info("adopted segment done", "lane", s.Lane, "segment", s.ID)
+}
+
+// letBe leaves a segment alone of which nothing is kept by now, but what was read.
+func (t *takeover) letBe(s Segment) {
+	t.worker.Abandon(s)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.adopted, s)
+	t.log.Info("adopted segment done, and not closed", "lane", s.Lane, "segment", s.ID)
 }
 
 // living is how many lanes of this data centre live, the own among them.

@@ -159,7 +159,7 @@ func (r *round) settle(ctx context.Context, service string, outcomes []Outcome) 
 		if n < len(outcomes) {
 			o = outcomes[n]
 		}
-		r.queue.metrics.outcomes.WithLabelValues(service, o.Result.String()).Inc()
+		r.queue.metrics.outcomes.WithLabelValues(o.Result.String()).Inc()
 		r.said[i] = saying{service, o}
 		asked = asked || !o.Unasked
 		r.reached[i] = r.reached[i] || o.Result != Transport && !o.Unasked
@@ -180,7 +180,7 @@ func (r *round) settle(ctx context.Context, service string, outcomes []Outcome) 
 	if asked {
 		r.asked++
 	}
-	hold := r.queue.now().add(r.policy().Hold)
+	hold := r.queue.now().add(r.policy().hold(r.most((*entry).attempts, unsure)))
 	return r.deliver(ctx, delivered) && r.put(ctx, unsure, hold) && r.fail(ctx, failed, false)
 }
 
@@ -287,49 +287,59 @@ func (r *round) deliver(ctx context.Context, recipients []int) bool {
 	}) {
 		return false
 	}
-	for _, i := range recipients {
-		if r.s.notify(i)&NotifySuccess == 0 {
-			continue
-		}
-		if err := r.notify(ctx, i, ActionRelayed, false); err != nil {
-			r.queue.options.Log.Warn("sender not told of success", "message", r.message.id, "err", err)
-		}
+	asked := slices.DeleteFunc(slices.Clone(recipients), func(i int) bool { return r.s.notify(i)&NotifySuccess == 0 })
+	if err := r.notify(ctx, asked, ActionRelayed, false); err != nil {
+		r.queue.options.Log.Warn("sender not told of success", "message", r.message.id, "err", err)
 	}
 	return true
 }
 
-// fail tells the sender and then writes that a recipient is given up. Where the sender
-// cannot be told, the recipient is deferred instead.
+// fail tells the sender and then writes that recipients are given up. Where the sender
+// cannot be told, that is repeated, and not the attempt.
 func (r *round) fail(ctx context.Context, recipients []int, expired bool) bool {
-	var told, untold []int
-	for _, i := range recipients {
-		if err := r.notify(ctx, i, ActionFailed, expired); err != nil {
-			r.queue.options.Log.Warn("sender not told of failure yet", "message", r.message.id, "err", err)
-			untold = append(untold, i)
-			continue
-		}
-		told = append(told, i)
+	if err := r.notify(ctx, recipients, ActionFailed, expired); err != nil {
+		r.queue.options.Log.Warn("sender not told of failure yet", "message", r.message.id, "err", err)
+		return expired || r.tellLater(ctx, recipients) // that they have expired is seen again
 	}
-	written := r.write(ctx, told, Failed, 0, func(_ *entry, s saying) ([]byte, error) {
+	return r.write(ctx, recipients, Failed, 0, func(_ *entry, s saying) ([]byte, error) {
 		return Encode(FailedData{Service: s.service, Outcome: s.outcome, Expired: expired})
 	})
-	if expired {
-		return written // those who are left are seen to be expired again
-	}
-	return written && r.put(ctx, untold, r.queue.now().add(noticeRest))
 }
 
-func (r *round) notify(ctx context.Context, recipient int, action Action, expired bool) error {
+// tellLater remembers that recipients are given up as soon as the sender can be told.
+func (r *round) tellLater(ctx context.Context, recipients []int) bool {
+	next := r.queue.now().add(noticeRest)
+	fresh := slices.DeleteFunc(slices.Clone(recipients), func(i int) bool { return r.entry(i).kind == givenUp })
+	if !r.write(ctx, fresh, Deferred, next, func(e *entry, s saying) ([]byte, error) {
+		return Encode(DeferredData{
+			Next: next.time(), Service: s.service, Outcome: s.outcome, Warned: r.message.warned, Unreached: e.vain(), Untold: true,
+		})
+	}) {
+		return false
+	}
+	r.queue.mu.Lock()
+	defer r.queue.mu.Unlock()
+	for _, i := range recipients {
+		r.entry(i).kind, r.entry(i).due = givenUp, next
+	}
+	return true
+}
+
+// notify tells the sender of recipients, if there are any.
+func (r *round) notify(ctx context.Context, recipients []int, action Action, expired bool) error {
+	if len(recipients) == 0 {
+		return nil
+	}
 	ctx, cancel := context.WithTimeout(ctx, noticeTimeout)
 	defer cancel()
-	n := Notice{
-		Entry: EntryID{r.message.id, recipient}, Action: action, Submission: r.s, Expired: expired,
-		Open: r.openContent,
-	}
-	said := r.said[recipient]
-	n.Service, n.Outcome = said.service, said.outcome
-	if tried := r.entry(recipient).tried; tried > 0 {
-		n.Attempted = time.Unix(int64(tried), 0).UTC()
+	n := Notice{Message: r.message.id, Action: action, Submission: r.s, Expired: expired, Open: r.openContent}
+	for _, i := range recipients {
+		said := r.said[i]
+		f := Fate{Recipient: i, Service: said.service, Outcome: said.outcome}
+		if tried := r.entry(i).tried; tried > 0 {
+			f.Attempted = time.Unix(int64(tried), 0).UTC()
+		}
+		n.Recipients = append(n.Recipients, f)
 	}
 	return r.queue.options.Notifier.Notify(ctx, n)
 }
@@ -472,20 +482,29 @@ func (q *Queue) forget(m *message) {
 	q.fresh.forget(m.id)
 }
 
-// chore tells the sender that a message waits for long, or that its time is over.
+// nobodyYet is what is said of a recipient whom no service was asked about.
+var nobodyYet = Outcome{Result: Temporary, Enhanced: "4.4.0", Text: "no service has taken it"}
+
+// chore tells the sender that a message waits for long, that its time is over, or what he
+// could not be told before.
 func (q *Queue) chore(ctx context.Context, m *message) {
-	r := q.round(m, nil, "")
+	r, now := q.round(m, nil, ""), q.now()
+	var failed []int
 	for i := range m.entries {
 		e := &m.entries[i]
-		if !e.left() {
-			continue
-		}
-		r.open = append(r.open, i)
 		if r.said[i] = e.said.unpack(); e.said == "" {
-			r.said[i] = saying{"", Outcome{Result: Temporary, Enhanced: "4.4.0", Text: "no service has taken it"}}
+			r.said[i] = saying{"", nobodyYet}
+		}
+		switch {
+		case e.kind == givenUp && e.due <= now:
+			failed = append(failed, i)
+		case e.kind != givenUp && e.left():
+			r.open = append(r.open, i)
 		}
 	}
-	now := q.now()
+	if !r.fail(ctx, failed, false) {
+		return
+	}
 	q.mu.Lock()
 	over := now >= q.ends(m)
 	q.mu.Unlock()
@@ -498,7 +517,9 @@ func (q *Queue) chore(ctx context.Context, m *message) {
 		}
 		q.putBack(m, now.add(noticeRest)) // where the sender could not be told
 	default:
-		q.warn(ctx, r, now)
+		if !q.warn(ctx, r, now) {
+			return
+		}
 		q.putBack(m, 0)
 	}
 }
@@ -528,28 +549,36 @@ func (q *Queue) past(at stamp) bool {
 	return err == nil && stampOf(now) >= at
 }
 
-// warn tells the sender of a delay, if it is time.
-func (q *Queue) warn(ctx context.Context, r *round, now stamp) {
+// warn tells the sender of a delay, if it is time, and then writes that he was told. It
+// reports false where the queue ended before.
+func (q *Queue) warn(ctx context.Context, r *round, now stamp) bool {
 	m := r.message
 	q.mu.Lock()
-	call := q.calls(m)
+	due := !m.warned && now >= q.warns(m)
 	q.mu.Unlock()
-	if now < call {
-		return
+	if !due {
+		return true
 	}
-	var failed error
-	for _, i := range r.open {
-		failed = errors.Join(failed, r.notify(ctx, i, ActionDelayed, false))
+	if err := r.notify(ctx, r.open, ActionDelayed, false); err != nil {
+		q.options.Log.Warn("sender not told of delay yet", "message", m.id, "err", err)
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		if m.state != isGone {
+			q.untold[m.id] = now.add(noticeRest)
+		}
+		return true
 	}
+	// For those of whom there is no other event it says when they are due: at once.
+	data, err := Encode(DeferredData{Next: now.time(), Outcome: nobodyYet, Warned: true})
+	if err != nil {
+		return false
+	}
+	written := q.insist(ctx, m.segment, []Event{q.event(m.id, Whole, Deferred, 0, data)})
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	m.warned = true
 	delete(q.untold, m.id)
-	if failed != nil && m.state != isGone {
-		q.options.Log.Warn("sender not told of delay yet", "message", m.id, "err", failed)
-		q.untold[m.id] = now.add(noticeRest)
-		m.warned = false
-	}
+	return written
 }
 
 // A content is that of a message in an attempt. It is opened before the attempt begins,

@@ -13,7 +13,7 @@ type Policy struct {
 	Expires   time.Duration   // after it was accepted; then it fails
 	Delay     time.Duration   // after it was accepted; then the sender hears that it waits; 0: never
 	Ambiguous Ambiguity
-	Hold      time.Duration // before an ambiguous attempt is repeated
+	Hold      time.Duration // before an ambiguous attempt is repeated, at least
 }
 
 // An Ambiguity says what is done when a next hop got the whole content and did not
@@ -78,4 +78,18 @@ func (p *Policy) soon(times int) time.Duration {
 func (p *Policy) pause(seq int) time.Duration {
 	step := p.Steps[min(max(seq, 1), len(p.Steps))-1]
 	return step - step/10 + rand.N(step/5+1)
+}
+
+// hold is how long to wait after the attempt of a number, from 1, that may have succeeded.
+// It grows as others do: where each attempt succeeds and is not answered, each is a copy.
+func (p *Policy) hold(seq int) time.Duration { return max(p.Hold, p.pause(seq)) }
+
+// reopen is how long after the beginning of an attempt of a number, from 1, whose process
+// died in it, the next is due. The first is repeated soon: most processes die of something
+// else. One that is there again was perhaps what they died of.
+func (p *Policy) reopen(seq int) time.Duration {
+	if seq <= 1 {
+		return 0
+	}
+	return p.pause(seq - 1)
 }

@@ -22,6 +22,10 @@ type DeferredData struct {
 	Outcome           // what it said
 	Warned  bool      `json:",omitzero"` // the sender was told of the delay, now or before
 
+	// Untold says that the recipient is given up for what was said, as soon as the sender can
+	// be told so. Nothing is sent to it any more.
+	Untold bool `json:",omitzero"`
+
 	// Unreached are how many attempts, this one and those before, do not count, because
 	// no service could be reached.
 	Unreached int `json:",omitzero"`

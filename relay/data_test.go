@@ -54,6 +54,9 @@ func TestWhatEventsSayIsStoredAsEver(t *testing.T) {
 	comesBack(t, relay.DeferredData{Next: next, Service: "ses", Unreached: 2, Outcome: relay.Outcome{Result: relay.Transport}},
 		`{"Next":"2026-11-22T12:00:00.005Z","Service":"ses","Result":6,"Code":0,"Enhanced":"","Text":"",`+
 			`"Until":"0001-01-01T00:00:00Z","RemoteID":"","Unreached":2}`)
+	comesBack(t, relay.DeferredData{Next: next, Service: "ses", Untold: true, Outcome: relay.Outcome{Result: relay.BadRecipient}},
+		`{"Next":"2026-11-22T12:00:00.005Z","Service":"ses","Result":1,"Code":0,"Enhanced":"","Text":"",`+
+			`"Until":"0001-01-01T00:00:00Z","RemoteID":"","Untold":true}`)
 	comesBack(t, relay.FailedData{Outcome: relay.Outcome{Result: relay.BadMessage}, Expired: true},
 		`{"Result":2,"Code":0,"Enhanced":"","Text":"","Until":"0001-01-01T00:00:00Z","RemoteID":"","Expired":true}`)
 	comesBack(t, relay.CancelledData{By: "admin"}, `{"By":"admin"}`)

@@ -2,6 +2,7 @@ package relay_test
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"sync"
 	"testing"
@@ -151,25 +152,95 @@ func TestAnOrderToAdoptOutlastsWhoWasToldIt(t *testing.T) {
 						t.Errorf("senders heard %d times", len(r.told.all))
 					}
 					time.Sleep(2 * time.Hour)
-					r.wantClosed(there.store)
+					r.wantArrived(id, 1)
+					r.wantOpen(there.store, 1) // for there may be more in it than was read here
 				})
 			})
 		}
 	}
 }
 
-// wantClosed checks that nothing is left of what the lanes of a data centre have opened.
-func (r *realm) wantClosed(in *relaytest.Memory) {
+// wantOpen checks how many segments are left of what the lanes of a data centre have opened.
+func (r *realm) wantOpen(in *relaytest.Memory, want int) {
 	r.t.Helper()
 	lanes, err := in.Lanes(r.t.Context(), "")
 	if err != nil {
 		r.t.Fatal(err)
 	}
+	open := 0
 	for _, lane := range lanes {
-		if open, err := in.Segments(r.t.Context(), lane); err != nil || len(open) > 0 {
-			r.t.Errorf("open: %v, %v", open, err)
+		segments, err := in.Segments(r.t.Context(), lane)
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		open += len(segments)
+	}
+	if open != want {
+		r.t.Errorf("%d segments are open, want %d", open, want)
+	}
+}
+
+// A data centre may come back with mail on its disks that it has accepted and nobody has
+// read. It is sent by who was told to adopt the data centre, however late it arrives there.
+func TestMailThatArrivesAfterItsDataCentreWasAdoptedIsSent(t *testing.T) {
+	for _, late := range []time.Duration{40 * time.Minute, 5 * time.Hour} {
+		for name, c := range map[string]struct {
+			harm   func(r *realm, told *process)
+			before int // mails that arrive in time
+		}{
+			"nothing happens":          {func(*realm, *process) {}, 1},
+			"who was told starts anew": {func(r *realm, told *process) { told.end(); r.start("dc1") }, 1},
+			"nothing arrives in time":  {func(*realm, *process) {}, 0},
+		} {
+			t.Run(fmt.Sprint(name, ", ", late), func(t *testing.T) {
+				inRealm(t, func(t *testing.T, r *realm) {
+					there, here := r.start("dc2"), r.start("dc1")
+					for range c.before {
+						r.submit(there)
+					}
+					time.Sleep(time.Second)
+					r.services.change(func() { r.service.down = true })
+					there.store.Inject(func(c relaytest.Call) relaytest.Fault {
+						if c.Name == "Open" {
+							return relaytest.Behind(late - time.Second)
+						}
+						return relaytest.Behind(late)
+					})
+					second := r.submit(there)
+					there.end()
+					r.adopt(here, "dc2")
+					time.Sleep(20 * time.Minute)
+					c.harm(r, here)
+					r.down(false)
+					r.wantArrived(second, 0)
+					time.Sleep(late + 4*time.Hour + time.Minute)
+					r.wantArrived(second, 1)
+					for _, n := range r.told.of(second) {
+						if !strings.HasPrefix(n, "delayed") {
+							t.Errorf("the sender heard %q", n)
+						}
+					}
+				})
+			})
 		}
 	}
+}
+
+// What is not closed is hardly worked on when what was in it is done.
+func TestWhatWasAdoptedByOrderIsHardlyAskedFor(t *testing.T) {
+	inRealm(t, func(t *testing.T, r *realm) {
+		there, here := r.start("dc2"), r.start("dc1")
+		r.submit(there)
+		time.Sleep(time.Second)
+		there.end()
+		r.adopt(here, "dc2")
+		time.Sleep(5 * time.Hour)
+		loads, claims := here.store.Calls("Load"), here.store.Calls("Claimed")
+		time.Sleep(8 * time.Hour)
+		if loads, claims := here.store.Calls("Load")-loads, here.store.Calls("Claimed")-claims; loads != 2 || claims != 2 {
+			t.Errorf("eight hours take %d loads and %d looks at the claim", loads, claims)
+		}
+	})
 }
 
 // What was adopted is the work of one data centre: the other leaves it alone when it is

@@ -7,24 +7,31 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"time"
 
 	"restante/mailbox"
 )
 
-// A Notice is what there is to tell about a message and one of its recipients.
+// A Notice is what there is to tell about a message and some of its recipients.
 type Notice struct {
-	Entry      EntryID
-	Action     Action
+	Message    mailbox.MessageID
 	Submission *Submission
-	Outcome    Outcome   // what was said last
-	Service    string    // that said it; empty: none
-	Attempted  time.Time // when; zero: never
-	Expired    bool      // given up because the time was over, whatever was said
+	Recipients []Fate // of whom there is at least one
+	Action     Action
+	Expired    bool // given up because the time was over, whatever was said
 
 	// Open is the content, as in [Mail]. Where it fails with mailbox.ErrNotFound the
 	// notice goes without; nil is the same.
 	Open func(ctx context.Context) (io.ReadCloser, error)
+}
+
+// A Fate is how it came to what became of the message for a recipient.
+type Fate struct {
+	Recipient int       // its number in the submission
+	Outcome   Outcome   // what was said last
+	Service   string    // that said it; empty: none
+	Attempted time.Time // when; zero: never
 }
 
 // An Action is what became of the message (RFC 3464, section 2.3.3).
@@ -43,7 +50,8 @@ func (a Action) String() string {
 
 // A Router says who is behind an address. mailbox.Directory is one.
 type Router interface {
-	// Resolve fails with mailbox.ErrNotLocal, ErrNotFound, ErrFull or ErrUnavailable.
+	// Resolve fails with mailbox.ErrNotLocal, ErrNotFound, ErrTooFar, ErrFull or
+	// ErrUnavailable.
 	Resolve(ctx context.Context, a mailbox.Address) ([]mailbox.Recipient, error)
 }
 
@@ -73,40 +81,43 @@ type Notifier struct {
 	Now          func() time.Time // nil means time.Now
 }
 
-// Notify tells the sender. When it returns nil the notification is durable, or there is
-// none to make: nobody is told who does not want to hear it or who is not there, and what
-// has the null reverse-path is not answered, since it may be a notification itself. A
-// notice that is repeated is the same message, whose id is derived from the entry and the
-// action; unless the message has become an hour older in between, counted in whole hours,
-// or the sender is not ours.
+// Notify tells the sender, in one notification for all recipients. When it returns nil
+// that is durable, or there is none to make: nobody is told who does not want to hear it or
+// who is not there, and what has the null reverse-path is not answered, since it may be a
+// notification itself. A notice that is repeated is the same message, whose id is derived
+// from the message, the recipients and the action; unless the message has become an hour
+// older in between, counted in whole hours, or the sender is not ours.
 //
-// A recipient that failed because there is no such mailbox is put on the list of
+// Recipients that failed because there is no such mailbox are put on the list of
 // suppressed ones before.
 func (n *Notifier) Notify(ctx context.Context, notice Notice) error {
-	if err := n.suppress(ctx, notice); err != nil {
-		return err
+	for _, f := range notice.Recipients {
+		if err := n.suppress(ctx, notice, f); err != nil {
+			return err
+		}
 	}
 	return n.tell(ctx, notice)
 }
 
 // suppress remembers a recipient that does not exist.
-func (n *Notifier) suppress(ctx context.Context, notice Notice) error {
-	if n.Suppressions == nil || notice.Action != ActionFailed || notice.Expired || !notice.Outcome.NoSuchMailbox() {
+func (n *Notifier) suppress(ctx context.Context, notice Notice, f Fate) error {
+	if n.Suppressions == nil || notice.Action != ActionFailed || notice.Expired || !f.Outcome.NoSuchMailbox() {
 		return nil
 	}
 	s, now := notice.Submission, n.now()
 	err := n.Suppressions.Suppress(ctx, s.Account, Suppression{
-		Address: notice.recipient().Canonical(), Since: now, Until: now.Add(SuppressedFor), Outcome: notice.Outcome,
+		Address: s.Recipients[f.Recipient].Canonical(), Since: now, Until: now.Add(SuppressedFor), Outcome: f.Outcome,
 	})
 	if err != nil {
-		return fmt.Errorf("relay: suppress recipient of %s: %w", notice.Entry.Message, err)
+		return fmt.Errorf("relay: suppress recipient of %s: %w", notice.Message, err)
 	}
 	return nil
 }
 
 // tell is Notify without the list of suppressed recipients.
 func (n *Notifier) tell(ctx context.Context, notice Notice) error {
-	if !notice.wanted() {
+	notice.Recipients = slices.DeleteFunc(slices.Clone(notice.Recipients), func(f Fate) bool { return !notice.wanted(f) })
+	if len(notice.Recipients) == 0 {
 		return nil
 	}
 	sender, now := notice.Submission.From, n.now()
@@ -114,10 +125,10 @@ func (n *Notifier) tell(ctx context.Context, notice Notice) error {
 	away := errors.Is(err, mailbox.ErrNotLocal)
 	switch {
 	case errors.Is(err, mailbox.ErrNotFound), away && n.Outbox == nil:
-		n.Log.Warn("nobody to notify", "message", notice.Entry.Message, "action", notice.Action.String(), "err", err)
+		n.Log.Warn("nobody to notify", "message", notice.Message, "action", notice.Action.String(), "err", err)
 		return nil
 	case err != nil && !away:
-		return fmt.Errorf("relay: resolve sender of %s: %w", notice.Entry.Message, err)
+		return fmt.Errorf("relay: resolve sender of %s: %w", notice.Message, err)
 	}
 
 	id := notice.id(now)
@@ -126,27 +137,27 @@ func (n *Notifier) tell(ctx context.Context, notice Notice) error {
 		b.WriteString("Return-Path: <>\r\n") // final delivery adds it (RFC 5321, section 4.4)
 	}
 	if err := n.compose(ctx, &b, notice, id, now); err != nil {
-		return fmt.Errorf("relay: notify of %s: %w", notice.Entry.Message, err)
+		return fmt.Errorf("relay: notify of %s: %w", notice.Message, err)
 	}
 	if away {
-		_, err = n.Outbox.Submit(ctx, notice.reply(id, n.Hostname, int64(b.Len()), now), &b)
+		_, err = n.Outbox.Submit(ctx, notice.reply(id, n.Hostname, b.Bytes(), now), &b)
 	} else {
 		_, err = n.Deliverer.DeliverAs(ctx, id, mailbox.Envelope{Recipients: behind}, &b)
 	}
 	if err != nil {
-		return fmt.Errorf("relay: notify of %s: %w", notice.Entry.Message, err)
+		return fmt.Errorf("relay: notify of %s: %w", notice.Message, err)
 	}
-	n.Log.Info("sender notified", "message", notice.Entry.Message, "action", notice.Action.String(), "notification", id)
+	n.Log.Info("sender notified", "message", notice.Message, "action", notice.Action.String(), "notification", id)
 	return nil
 }
 
-// wanted reports whether the sender wants to hear it (RFC 3461, section 4.1): failure and
-// delay unless he said otherwise, success only where he said so.
-func (n Notice) wanted() bool {
+// wanted reports whether the sender wants to hear of a recipient (RFC 3461, section 4.1):
+// failure and delay unless he said otherwise, success only where he said so.
+func (n Notice) wanted(f Fate) bool {
 	if n.Submission.From.IsZero() {
 		return false
 	}
-	wants := n.Submission.notify(n.Entry.Recipient)
+	wants := n.Submission.notify(f.Recipient)
 	switch n.Action {
 	case ActionFailed:
 		return wants == 0 || wants&NotifyFailure != 0
@@ -155,8 +166,6 @@ func (n Notice) wanted() bool {
 	}
 	return wants&NotifySuccess != 0
 }
-
-func (n Notice) recipient() mailbox.Address { return n.Submission.Recipients[n.Entry.Recipient] }
 
 // notify is what the sender wants to hear of a recipient.
 func (s *Submission) notify(recipient int) Notify {
@@ -176,11 +185,11 @@ func (s *Submission) original(recipient int) string {
 
 // reply is the envelope of a notification that leaves this server. It is lost rather
 // than answered (RFC 3461, section 6.2).
-func (n Notice) reply(id mailbox.MessageID, hostname string, octets int64, now time.Time) Submission {
+func (n Notice) reply(id mailbox.MessageID, hostname string, content []byte, now time.Time) Submission {
 	s := n.Submission
 	return Submission{
 		Account: s.Account, Recipients: []mailbox.Address{s.From}, Notify: []Notify{NotifyNever},
-		UTF8: s.UTF8, EightBit: true, Octets: octets, HeaderID: headerID(id, hostname), Accepted: now,
+		UTF8: s.UTF8, EightBit: !isASCII(string(content)), Octets: int64(len(content)), HeaderID: headerID(id, hostname), Accepted: now,
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -126,24 +127,28 @@ const original = "Received: from a by b\r\nFrom: fred@example.org\r\nSubject: st
 // failure is a notice about mail of fred's.
 func (o *office) failure() relay.Notice {
 	return relay.Notice{
-		Entry: relay.EntryID{Message: o.ids.Next()}, Action: relay.ActionFailed, Service: "agent 1", Attempted: o.now,
+		Message: o.ids.Next(), Action: relay.ActionFailed,
 		Submission: &relay.Submission{
 			Account: fred, From: fred, Recipients: []mailbox.Address{{Local: "barney", Domain: "example.com"}},
 			HeaderID: "1@example.org", Accepted: o.now, Expires: o.now.Add(5 * 24 * time.Hour),
 		},
-		Outcome: relay.Outcome{Result: relay.BadRecipient, Code: 550, Enhanced: "5.1.1", Text: "550 5.1.1 no such user"},
-		Open:    func(context.Context) (io.ReadCloser, error) { return io.NopCloser(strings.NewReader(original)), nil },
+		Recipients: []relay.Fate{{
+			Outcome: relay.Outcome{Result: relay.BadRecipient, Code: 550, Enhanced: "5.1.1", Text: "550 5.1.1 no such user"},
+			Service: "agent 1", Attempted: o.now,
+		}},
+		Open: func(context.Context) (io.ReadCloser, error) { return io.NopCloser(strings.NewReader(original)), nil },
 	}
 }
 
 // A report is a notification that was read back.
 type report struct {
-	header    message.Header
-	text      string
-	message   textproto.Header // fields about the message
-	recipient textproto.Header
-	returned  string
-	types     []string // of the parts
+	header     message.Header
+	text       string
+	message    textproto.Header // fields about the message
+	recipient  textproto.Header // about the first recipient
+	recipients []textproto.Header
+	returned   string
+	types      []string // of the parts
 }
 
 // read reads a notification as any program would.
@@ -183,7 +188,11 @@ func read(t *testing.T, content string) (r report) {
 			r.text = string(body)
 		case 2:
 			message, recipient, _ := strings.Cut(string(body), "\r\n\r\n")
-			r.message, r.recipient = fieldsOf(t, message), fieldsOf(t, recipient)
+			r.message = fieldsOf(t, message)
+			for one := range strings.SplitSeq(strings.TrimSuffix(recipient, "\r\n"), "\r\n\r\n") {
+				r.recipients = append(r.recipients, fieldsOf(t, one))
+			}
+			r.recipient = r.recipients[0]
 		case 3:
 			r.returned = string(body)
 		}
@@ -247,6 +256,57 @@ func TestASenderIsToldOfAFailure(t *testing.T) {
 	}
 }
 
+// RFC 3464, section 2.1: one notification has fields about each recipient. Who does not
+// want to hear of one hears of the others.
+func TestASenderIsToldOfSeveralRecipientsAtOnce(t *testing.T) {
+	o := newOffice()
+	n := o.failure()
+	s := n.Submission
+	for _, name := range []string{"betty@example.com", "bammbamm@example.com"} {
+		s.Recipients = append(s.Recipients, parsed(t, name))
+	}
+	s.Notify = []relay.Notify{0, relay.NotifyNever, relay.NotifyFailure}
+	for i, text := range []string{1: "550 5.1.1 no Betty", 2: "550 5.1.1 no child"} {
+		if i > 0 {
+			n.Recipients = append(n.Recipients, relay.Fate{Recipient: i, Outcome: relay.Outcome{Result: relay.BadRecipient, Enhanced: "5.1.1", Text: text}})
+		}
+	}
+	if err := o.notifier.Notify(t.Context(), n); err != nil {
+		t.Fatal(err)
+	}
+	r := read(t, only(t, o.mail(t, "fred")))
+	var told []string
+	for _, about := range r.recipients {
+		told = append(told, about.Get("Final-Recipient")+" "+about.Get("Action")+" "+about.Get("Diagnostic-Code"))
+	}
+	if want := []string{"rfc822; barney@example.com failed smtp; 550 5.1.1 no such user", "rfc822; bammbamm@example.com failed smtp; 550 5.1.1 no child"}; !slices.Equal(told, want) {
+		t.Errorf("told of %q", told)
+	}
+	if !strings.Contains(r.text, "<barney@example.com>") || !strings.Contains(r.text, "no child") || strings.Contains(r.text, "betty") {
+		t.Errorf("people read %q", r.text)
+	}
+	found, err := o.suppressed.Suppressed(t.Context(), fred, o.now, s.Recipients)
+	if err != nil || len(found) != 3 {
+		t.Errorf("suppressed %v, %v; want all", found, err)
+	}
+}
+
+// RFC 2045, section 6.4: what is around a part of 8 bits has them too.
+func TestANotificationIsOfEightBitsWhereAPartIs(t *testing.T) {
+	for text, want := range map[string]bool{"550 5.1.1 no such user": false, "550 5.1.1 нет такого": true} {
+		o := newOffice()
+		n := o.failure()
+		n.Submission.From, n.Recipients[0].Outcome.Text = parsed(t, "fred@example.net"), text
+		if err := o.notifier.Notify(t.Context(), n); err != nil {
+			t.Fatal(err)
+		}
+		q := only(t, o.queued)
+		if r := read(t, q.content); r.header.Get("Content-Transfer-Encoding") != "8bit" || q.submission.EightBit != want {
+			t.Errorf("%s: Content-Transfer-Encoding %q, 8 bits %v; want %v", text, r.header.Get("Content-Transfer-Encoding"), q.submission.EightBit, want)
+		}
+	}
+}
+
 // RFC 3461, section 4.1 and 6.2.
 func TestASenderHearsWhatHeAskedFor(t *testing.T) {
 	const failed, delayed, relayed, delivered = relay.ActionFailed, relay.ActionDelayed, relay.ActionRelayed, relay.ActionDelivered
@@ -304,7 +364,7 @@ func TestTheStatusFitsTheAction(t *testing.T) {
 	} {
 		o := newOffice()
 		n := o.failure()
-		n.Action, n.Outcome, n.Expired, n.Submission.Notify = c.action, c.outcome, c.expired, []relay.Notify{^relay.NotifyNever}
+		n.Action, n.Recipients[0].Outcome, n.Expired, n.Submission.Notify = c.action, c.outcome, c.expired, []relay.Notify{^relay.NotifyNever}
 		if err := o.notifier.Notify(t.Context(), n); err != nil {
 			t.Fatal(err)
 		}
@@ -377,16 +437,17 @@ func TestANotificationThatIsRepeatedIsTheSameMessage(t *testing.T) {
 	if first := read(t, only(t, o.mail(t, "fred"))); first.header.Get("Message-ID") == "" {
 		t.Error("no Message-ID")
 	}
-	n.Entry.Recipient = 1
+	n.Recipients[0].Recipient = 1
 	n.Submission.Recipients = append(n.Submission.Recipients, n.Submission.Recipients[0])
-	others := []relay.Notice{n, o.failure()}
-	n.Entry.Recipient, n.Action = 0, relay.ActionDelayed
-	for i, other := range append(others, n) {
+	second, both, delayed := n, n, n
+	both.Recipients = append(slices.Clone(n.Recipients), relay.Fate{Recipient: 0})
+	delayed.Action = relay.ActionDelayed
+	for i, other := range []relay.Notice{second, o.failure(), both, delayed} {
 		if err := o.notifier.Notify(t.Context(), other); err != nil {
 			t.Fatal(err)
 		}
 		if mail := o.mail(t, "fred"); len(mail) != i+2 {
-			t.Errorf("%d messages after another recipient, message and action; want %d", len(mail), i+2)
+			t.Errorf("%d messages after another recipient, message, group and action; want %d", len(mail), i+2)
 		}
 	}
 }
@@ -467,7 +528,7 @@ func TestANotificationOfInternationalMailIsInUTF8(t *testing.T) {
 	s := n.Submission
 	s.UTF8, s.From, s.FullReturn = true, parsed(t, "фред@example.org"), true
 	s.Recipients, s.Original = []mailbox.Address{parsed(t, "пётр@example.com")}, []string{"utf-8;Пётр@example.com"}
-	n.Outcome.Text = "550 5.1.1 нет такого"
+	n.Recipients[0].Outcome.Text = "550 5.1.1 нет такого"
 	if err := o.notifier.Notify(t.Context(), n); err != nil {
 		t.Fatal(err)
 	}
@@ -488,8 +549,8 @@ func TestWhatOthersSayCannotBreakANotification(t *testing.T) {
 	o := newOffice()
 	n := o.failure()
 	s := n.Submission
-	n.Outcome.Text = "550 5.1.1 нет\r\nAction: delivered\x00" + strings.Repeat("ы", 1000)
-	n.Service, s.EnvelopeID, s.Original = "a\r\nb", "x\r\n\r\ny", []string{"utf-8;Пётр@example.com\r\n"}
+	n.Recipients[0].Outcome.Text = "550 5.1.1 нет\r\nAction: delivered\x00" + strings.Repeat("ы", 1000)
+	n.Recipients[0].Service, s.EnvelopeID, s.Original = "a\r\nb", "x\r\n\r\ny", []string{"utf-8;Пётр@example.com\r\n"}
 	s.HeaderID = "1@\r\nBcc: wilma@example.org"
 	if err := o.notifier.Notify(t.Context(), n); err != nil {
 		t.Fatal(err)

@@ -58,6 +58,7 @@ func (n *Notifier) compose(ctx context.Context, b *bytes.Buffer, notice Notice, 
 		"MIME-Version: 1.0",
 		"Content-Type: multipart/report; report-type=delivery-status;",
 		"\tboundary=\""+boundary+`"`,
+		"Content-Transfer-Encoding: 8bit", // as that of the parts (RFC 2045, section 6.4)
 		"",
 		"--"+boundary,
 		"Content-Type: text/plain; charset=utf-8",
@@ -131,12 +132,14 @@ func (n Notice) explain(b *bytes.Buffer, hostname string) {
 	case ActionDelivered:
 		writeLines(b, "Your message was delivered:")
 	}
-	writeLines(b, "", "    <"+n.recipient().String()+">")
-	if n.Expired {
-		writeLines(b, "    There is no time left to try again.")
-	}
-	if said := said(n.Outcome); said != "" {
-		writeLines(b, "    The last answer: "+said)
+	for _, f := range n.Recipients {
+		writeLines(b, "", "    <"+n.Submission.Recipients[f.Recipient].String()+">")
+		if n.Expired {
+			writeLines(b, "    There is no time left to try again.")
+		}
+		if said := said(f.Outcome); said != "" {
+			writeLines(b, "    The last answer: "+said)
+		}
 	}
 }
 
@@ -162,21 +165,29 @@ func (n Notice) fields(b *bytes.Buffer, hostname string) {
 	if !s.Accepted.IsZero() {
 		writeLines(b, "Arrival-Date: "+s.Accepted.Format(dateForm))
 	}
+	for _, f := range n.Recipients {
+		n.fieldsOf(b, f)
+	}
+}
+
+// fieldsOf are those about a recipient, after an empty line.
+func (n Notice) fieldsOf(b *bytes.Buffer, f Fate) {
+	s := n.Submission
 	writeLines(b, "")
-	if original := s.original(n.Entry.Recipient); original != "" {
+	if original := s.original(f.Recipient); original != "" {
 		writeLines(b, "Original-Recipient: "+escaped(oneLine(original), s.UTF8))
 	}
-	writeLines(b, "Final-Recipient: "+typed(n.recipient(), s.UTF8),
+	writeLines(b, "Final-Recipient: "+typed(s.Recipients[f.Recipient], s.UTF8),
 		"Action: "+n.Action.String(),
-		"Status: "+n.status())
-	if n.Service != "" {
-		writeLines(b, "Remote-MTA: x-service; "+escaped(oneLine(n.Service), s.UTF8))
+		"Status: "+n.status(f.Outcome))
+	if f.Service != "" {
+		writeLines(b, "Remote-MTA: x-service; "+escaped(oneLine(f.Service), s.UTF8))
 	}
-	if said := said(n.Outcome); said != "" {
-		writeLines(b, "Diagnostic-Code: "+dialect(n.Outcome)+"; "+escaped(said, s.UTF8))
+	if said := said(f.Outcome); said != "" {
+		writeLines(b, "Diagnostic-Code: "+dialect(f.Outcome)+"; "+escaped(said, s.UTF8))
 	}
-	if !n.Attempted.IsZero() {
-		writeLines(b, "Last-Attempt-Date: "+n.Attempted.Format(dateForm))
+	if !f.Attempted.IsZero() {
+		writeLines(b, "Last-Attempt-Date: "+f.Attempted.Format(dateForm))
 	}
 	if n.Action == ActionDelayed {
 		writeLines(b, "Will-Retry-Until: "+s.Expires.Format(dateForm))
@@ -213,7 +224,7 @@ func escaped(text string, global bool) string {
 
 // status is an enhanced status code that fits the action (RFC 3463): the one that was
 // given, if it does.
-func (n Notice) status() string {
+func (n Notice) status(o Outcome) string {
 	class, otherwise := "2.", "2.0.0"
 	switch {
 	case n.Action == ActionDelayed:
@@ -223,15 +234,15 @@ func (n Notice) status() string {
 		return "5.4.7"
 	default:
 		class, otherwise = "5.", "5.0.0"
-		switch n.Outcome.Result {
+		switch o.Result {
 		case BadRecipient:
 			otherwise = "5.1.1"
 		case BadMessage:
 			otherwise = "5.6.0"
 		}
 	}
-	if strings.HasPrefix(n.Outcome.Enhanced, class) {
-		return oneLine(n.Outcome.Enhanced)
+	if strings.HasPrefix(o.Enhanced, class) {
+		return oneLine(o.Enhanced)
 	}
 	return otherwise
 }

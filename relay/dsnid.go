@@ -16,11 +16,15 @@ const noticeAge = time.Hour
 // message from it, so that its time has to be of about now: it is that of the message and
 // as many whole hours as have passed since.
 func (n Notice) id(now time.Time) mailbox.MessageID {
-	at := n.Entry.Message.Time()
+	at := n.Message.Time()
 	if passed := now.Sub(at); passed > 0 {
 		at = at.Add(passed.Truncate(noticeAge))
 	}
-	return mailbox.MessageIDOf(fmt.Sprintf("%s for recipient %d: %s", n.Entry.Message, n.Entry.Recipient, n.Action), at)
+	about := fmt.Sprintf("%s for recipient", n.Message)
+	for _, f := range n.Recipients {
+		about += fmt.Sprintf(" %d", f.Recipient)
+	}
+	return mailbox.MessageIDOf(fmt.Sprintf("%s: %s", about, n.Action), at)
 }
 
 // headerID is the Message-ID field of a message of ours, without the angle brackets.

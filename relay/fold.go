@@ -42,7 +42,8 @@ type EntryState struct {
 	Expired bool
 
 	// Of the last Deferred.
-	Warned    bool // the sender was told of the delay
+	Warned    bool // the sender was told of the delay; or one about the message says so
+	Untold    bool // it is given up, once the sender can be told: where Deferred decides
 	Unreached int  // attempts that do not count
 }
 
@@ -197,9 +198,21 @@ func (t *tally) count(f *Folded, id mailbox.MessageID) {
 		if err != nil {
 			f.Damaged++
 		}
+		state.Warned = state.Warned || t.warned()
 		m.States[i] = state
 	}
 	f.Messages[id] = m
+}
+
+// warned reports whether the last Deferred about the message itself says that the sender
+// was told of the delay.
+func (t *tally) warned() bool {
+	whole := t.entries[Whole]
+	if whole == nil || whole.deferred == nil {
+		return false
+	}
+	d, err := Decode[DeferredData](*whole.deferred)
+	return err == nil && d.Warned
 }
 
 // state reads what the deciding events say.
@@ -228,7 +241,7 @@ func (s *track) state() (EntryState, error) {
 	d, deferredErr := Decode[DeferredData](*s.deferred)
 	f.Warned, f.Unreached = d.Warned, d.Unreached
 	if f.Kind == Deferred {
-		f.Next, f.Service, f.Outcome = d.Next, d.Service, d.Outcome
+		f.Next, f.Service, f.Outcome, f.Untold = d.Next, d.Service, d.Outcome, d.Untold
 	}
 	return f, cmp.Or(err, deferredErr)
 }

@@ -96,7 +96,9 @@ func TestTheEventsOfAnEntrySayWhereItStands(t *testing.T) {
 	h := newHistory(t)
 	failed := h.event(relay.Failed, 0, 3, encoded(t, relay.FailedData{Service: "said no", Outcome: relay.Outcome{Result: relay.BadRecipient, Code: 550}, Expired: true}))
 	cancelled := h.event(relay.Cancelled, 0, 0, encoded(t, relay.CancelledData{By: "the operator"}))
-	temporary := relay.Outcome{Result: relay.Temporary, Code: 451}
+	temporary, refusal := relay.Outcome{Result: relay.Temporary, Code: 451}, relay.Outcome{Result: relay.BadRecipient, Code: 550}
+	untold := h.event(relay.Deferred, 0, 1, encoded(t, relay.DeferredData{Next: at(5), Service: "said no", Outcome: refusal, Untold: true}))
+	warned := h.event(relay.Deferred, relay.Whole, 0, encoded(t, relay.DeferredData{Next: at(3), Warned: true}))
 	for name, c := range map[string]struct {
 		events []relay.Event
 		want   relay.EntryState
@@ -112,6 +114,16 @@ func TestTheEventsOfAnEntrySayWhereItStands(t *testing.T) {
 			relay.EntryState{Kind: relay.Deferred, At: at(3), Seq: 3, Service: "asked", Outcome: temporary, Next: at(30), Warned: true}},
 		"another attempt after it was deferred": {[]relay.Event{h.deferred(0, 3), h.attempt(0, 4)},
 			relay.EntryState{Kind: relay.Attempt, At: at(4), Seq: 4, Service: "tried", Warned: true}},
+		"given up without word to the sender": {[]relay.Event{h.attempt(0, 1), untold},
+			relay.EntryState{Kind: relay.Deferred, At: at(1), Seq: 1, Service: "said no", Outcome: refusal, Next: at(5), Untold: true}},
+		"another attempt after that, by an older program": {[]relay.Event{h.attempt(0, 1), untold, h.attempt(0, 2)},
+			relay.EntryState{Kind: relay.Attempt, At: at(2), Seq: 2, Service: "tried"}},
+		"never tried, and the sender was told of the delay": {[]relay.Event{warned},
+			relay.EntryState{Kind: relay.Deferred, At: at(0), Next: at(3), Warned: true}},
+		"tried, and the sender was told of the delay": {[]relay.Event{warned, h.attempt(0, 1)},
+			relay.EntryState{Kind: relay.Attempt, At: at(1), Seq: 1, Service: "tried", Warned: true}},
+		"deferred, and the sender was told of the delay": {[]relay.Event{warned, h.attempt(0, 1), h.deferred(0, 1)},
+			relay.EntryState{Kind: relay.Deferred, At: at(1), Seq: 1, Service: "asked", Outcome: temporary, Next: at(10), Warned: true}},
 		"delivered": {[]relay.Event{h.attempt(0, 1), h.delivered(0, 1)},
 			relay.EntryState{Kind: relay.Delivered, At: at(1), Seq: 1, Service: "took", Outcome: relay.Outcome{Code: 250, RemoteID: "x1"}}},
 		"delivered, then deferred by another": {[]relay.Event{h.delivered(0, 1), h.deferred(0, 2)},

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/mail"
+	"slices"
 	"strings"
 	"time"
 
@@ -160,6 +161,12 @@ func (h *header) sealed() bool {
 	kind, _, _ := strings.Cut(strings.ToLower(value), ";")
 	kind = strings.TrimSpace(kind)
 	return kind == "multipart/signed" || kind == "multipart/encrypted"
+}
+
+// isASCII reports whether no field has octets beyond ASCII, as only an international one
+// does (RFC 6532, section 3.2).
+func (h *header) isASCII() bool {
+	return !slices.ContainsFunc(h.fields, func(f []byte) bool { return !isASCII(string(f)) })
 }
 
 // WriteTo writes the header with the empty line behind it.

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -19,8 +21,7 @@ type Letter struct {
 	Recipients []Addressee
 	EnvelopeID string // ENVID (RFC 3461, section 4.4)
 	FullReturn bool   // RET=FULL (RFC 3461, section 4.3)
-	UTF8       bool   // SMTPUTF8 (RFC 6531)
-	EightBit   bool   // BODY=8BITMIME (RFC 6152)
+	UTF8       bool   // SMTPUTF8 (RFC 6531) was declared: the mail may need it, or not
 	Class      Class
 }
 
@@ -69,14 +70,15 @@ func (in *Intake) Submit(ctx context.Context, l Letter, content io.Reader) (mail
 	if err := in.deliver(ctx, l, m); err != nil {
 		return mailbox.MessageID{}, err
 	}
-	for i, o := range suppressed {
-		n := Notice{Entry: EntryID{id, i}, Action: ActionFailed, Submission: &sub, Outcome: o, Open: m.reopen}
-		if err := in.Notifier.tell(ctx, n); err != nil {
-			return mailbox.MessageID{}, err
-		}
+	n := Notice{Message: id, Action: ActionFailed, Submission: &sub, Open: m.reopen}
+	for _, i := range slices.Sorted(maps.Keys(suppressed)) {
+		n.Recipients = append(n.Recipients, Fate{Recipient: i, Outcome: suppressed[i]})
 	}
-	if sub = sub.without(suppressed); len(sub.Recipients) > 0 {
-		if id, err = in.Outbox.Submit(ctx, sub, m.open()); err != nil {
+	if err := in.Notifier.tell(ctx, n); err != nil {
+		return mailbox.MessageID{}, err
+	}
+	if rest := sub.without(suppressed); len(rest.Recipients) > 0 {
+		if id, err = in.Outbox.Submit(ctx, rest, m.open()); err != nil {
 			return mailbox.MessageID{}, fmt.Errorf("relay: queue message of %s: %w", l.Account, err)
 		}
 	}
@@ -139,7 +141,7 @@ func (m *submitted) reopen(context.Context) (io.ReadCloser, error) {
 func (m *submitted) submission(l Letter, now time.Time) Submission {
 	s := Submission{
 		Account: l.Account, From: l.From, EnvelopeID: l.EnvelopeID, FullReturn: l.FullReturn,
-		UTF8: l.UTF8, EightBit: l.EightBit || m.spool.eightBit, Signed: m.header.sealed(),
+		EightBit: m.spool.eightBit, Signed: m.header.sealed(),
 		Octets: int64(len(m.signatures)) + m.spool.Octets(), HeaderID: m.header.messageID(), Class: l.Class, Accepted: now,
 	}
 	known := make(map[mailbox.Address]bool)
@@ -149,8 +151,14 @@ func (m *submitted) submission(l Letter, now time.Time) Submission {
 			s.add(a.Address, a.Notify, a.Original)
 		}
 	}
+	s.UTF8 = l.UTF8 && (!m.header.isASCII() || !s.From.IsASCII() || slices.ContainsFunc(s.Recipients, isInternational))
 	return s
 }
+
+// isInternational reports whether an address takes SMTPUTF8 (RFC 6531) to be said. What a
+// client has declared says little: many declare all that a server knows, and a next hop
+// that knows less would refuse mail that has no need of it.
+func isInternational(a mailbox.Address) bool { return !a.IsASCII() }
 
 // add adds a recipient. Lists that would say nothing are left out.
 func (s *Submission) add(a mailbox.Address, notify Notify, original string) {
@@ -222,15 +230,15 @@ func (in *Intake) deliver(ctx context.Context, l Letter, m *submitted) error {
 func (in *Intake) confirm(ctx context.Context, l Letter, m *submitted, id mailbox.MessageID, now time.Time) {
 	s := m.submission(l, now)
 	s.Recipients, s.Notify, s.Original = nil, nil, nil
+	n := Notice{Message: id, Action: ActionDelivered, Submission: &s, Open: m.reopen}
 	for _, a := range l.Recipients {
-		if len(a.Maildrops) == 0 {
-			continue
+		if len(a.Maildrops) > 0 {
+			n.Recipients = append(n.Recipients, Fate{Recipient: len(s.Recipients)})
+			s.add(a.Address, a.Notify, a.Original)
 		}
-		s.add(a.Address, a.Notify, a.Original)
-		n := Notice{Entry: EntryID{id, len(s.Recipients) - 1}, Action: ActionDelivered, Submission: &s, Open: m.reopen}
-		if err := in.Notifier.tell(ctx, n); err != nil {
-			in.Log.Error("sender not told of the delivery", "message", id, "err", err)
-		}
+	}
+	if err := in.Notifier.tell(ctx, n); err != nil {
+		in.Log.Error("sender not told of the delivery", "message", id, "err", err)
 	}
 }
 

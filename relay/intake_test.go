@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -104,6 +105,41 @@ func TestWhatTheContentIsGoesWithIt(t *testing.T) {
 	}
 	if !only(t, o.queued).submission.Signed {
 		t.Error("what is signed as a whole is not said to be")
+	}
+}
+
+// Many clients declare all that a server knows. Who then is asked for what a mail does not
+// need would not take it.
+func TestWhatAMailNeedsIsSeenAndNotDeclared(t *testing.T) {
+	ascii, international := "barney", "пётр"
+	for name, c := range map[string]struct {
+		declared bool
+		from, to string
+		header   string
+		body     string
+		utf8     bool
+		eightBit bool
+	}{
+		"nothing":                           {true, "fred", ascii, "", "Yabba.\r\n", false, false},
+		"a body of 8 bits":                  {true, "fred", ascii, "", "Да.\r\n", false, true},
+		"a header beyond ASCII":             {true, "fred", ascii, "Comments: да\r\n", "", true, true},
+		"a folded one":                      {true, "fred", ascii, "Comments: x\r\n да\r\n", "", true, true},
+		"a blind copy, which is taken out":  {true, "fred", ascii, "Bcc: пётр@example.com\r\n", "", false, false},
+		"a recipient beyond ASCII":          {true, "fred", international, "", "Yabba.\r\n", true, false},
+		"a sender beyond ASCII":             {true, "фред", ascii, "", "Yabba.\r\n", true, false},
+		"a header that was not declared so": {false, "fred", ascii, "Comments: да\r\n", "", false, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := newOffice()
+			l := letter(c.to, "фред@example.org") // our own are handed no envelope
+			l.From.Local, l.UTF8 = c.from, c.declared
+			if _, err := o.intake(t).Submit(t.Context(), l, strings.NewReader(submittedHeader+c.header+"\r\n"+c.body)); err != nil {
+				t.Fatal(err)
+			}
+			if got := only(t, o.queued).submission; got.UTF8 != c.utf8 || got.EightBit != c.eightBit {
+				t.Errorf("SMTPUTF8 %v, 8 bits %v; want %v and %v", got.UTF8, got.EightBit, c.utf8, c.eightBit)
+			}
+		})
 	}
 }
 
@@ -262,7 +298,7 @@ func TestRecipientsThatAreSuppressedAreNotTried(t *testing.T) {
 
 	// He who goes on writing does not make it last longer.
 	found, err := o.suppressed.Suppressed(t.Context(), fred, o.now, n.Submission.Recipients)
-	if err != nil || !only(t, found).Until.Equal(n.Attempted.Add(relay.SuppressedFor)) {
+	if err != nil || !only(t, found).Until.Equal(n.Recipients[0].Attempted.Add(relay.SuppressedFor)) {
 		t.Errorf("suppressed %v, %v", found, err)
 	}
 	if err := o.suppressed.Allow(t.Context(), fred, n.Submission.Recipients[0]); err != nil {
@@ -270,6 +306,36 @@ func TestRecipientsThatAreSuppressedAreNotTried(t *testing.T) {
 	}
 	if _, err := o.intake(t).Submit(t.Context(), letter("barney"), strings.NewReader(original)); err != nil || len(o.queued) != 2 {
 		t.Errorf("off the list: %v, %d queued", err, len(o.queued))
+	}
+}
+
+func TestOneNotificationTellsOfAllWhoAreSuppressedAndOneOfAllOurOwn(t *testing.T) {
+	o := newOffice()
+	for _, name := range []string{"barney", "betty"} {
+		n := o.failure()
+		n.Submission.Recipients[0].Local = name
+		if err := o.notifier.Notify(t.Context(), n); err != nil {
+			t.Fatal(err)
+		}
+	}
+	l := letter("barney", "wilma@example.org", "pebbles", "betty", "фред@example.org")
+	l.Recipients[1].Notify, l.Recipients[4].Notify = relay.NotifySuccess, relay.NotifySuccess
+	if _, err := o.intake(t).Submit(t.Context(), l, strings.NewReader(original)); err != nil {
+		t.Fatal(err)
+	}
+	mail := o.mail(t, "fred")
+	if len(mail) != 4 {
+		t.Fatalf("fred has %d messages, want two and two", len(mail))
+	}
+	for i, want := range [][]string{{"barney@example.com failed", "betty@example.com failed"}, {"wilma@example.org delivered", `\x{444}\x{440}\x{435}\x{434}@example.org delivered`}} {
+		var told []string
+		for _, about := range read(t, mail[2+i]).recipients {
+			_, address, _ := strings.Cut(about.Get("Final-Recipient"), "; ")
+			told = append(told, address+" "+about.Get("Action"))
+		}
+		if !slices.Equal(told, want) {
+			t.Errorf("told of %q; want %q", told, want)
+		}
 	}
 }
 

@@ -162,7 +162,7 @@ func (n *readingNotifier) Notify(ctx context.Context, notice relay.Notice) error
 			return err
 		}
 		for _, s := range segments {
-			b, err := n.journal.Content(ctx, s, notice.Entry.Message)
+			b, err := n.journal.Content(ctx, s, notice.Message)
 			if err != nil {
 				return err
 			}

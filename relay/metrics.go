@@ -10,7 +10,7 @@ import (
 type metrics struct {
 	accepted *prometheus.CounterVec // messages, by class
 	refused  prometheus.Counter     // messages
-	outcomes *prometheus.CounterVec // of recipients, by service and result
+	outcomes *prometheus.CounterVec // of recipients, by result; the pool counts them by service
 	events   *prometheus.CounterVec // entries, by what became of them
 	appends  prometheus.Histogram
 	together prometheus.Histogram
@@ -25,7 +25,7 @@ func newMetrics(q *Queue) *metrics {
 	return &metrics{
 		accepted: prometheus.NewCounterVec(opts("accepted_total", "Messages that were taken on."), []string{"class"}),
 		refused:  prometheus.NewCounter(opts("refused_total", "Messages whose content was stored, and that could not be taken on.")),
-		outcomes: prometheus.NewCounterVec(opts("outcomes_total", "What services answered, by recipient."), []string{"service", "result"}),
+		outcomes: prometheus.NewCounterVec(opts("outcomes_total", "What services answered, by recipient."), []string{"result"}),
 		events:   prometheus.NewCounterVec(opts("entries_total", "What became of entries: a message on its way to one recipient."), []string{"event"}),
 		appends: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "restante_relay_append_seconds", Help: "How long an append to the journal took.",

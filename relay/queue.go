@@ -35,7 +35,7 @@ type Options struct {
 	Concurrency int           // attempts at a time; 0: 64
 	Recipients  int           // of one transaction; 0: 50; at most MaxBatch
 	Most        int           // entries that may wait before Submit refuses more; 0: 2,000,000
-	OpenHold    time.Duration // before an attempt is repeated whose process died in it; 0: 10 s
+	OpenHold    time.Duration // before an attempt is repeated whose process died in it, at least; 0: 10 s
 	Grace       time.Duration // for attempts that run when Run has to end; 0: 10 s
 	Write       time.Duration // the most that one call of the journal takes; 0: 2 s
 
@@ -297,15 +297,28 @@ func (q *Queue) line(m *message) {
 	q.waiting.add(m, q.calls(m))
 }
 
-// calls is when the sender is to hear of a message that nobody takes.
+// calls is when the sender is to hear of a message that nobody takes, or of what he could
+// not be told. The caller holds the lock.
 func (q *Queue) calls(m *message) stamp {
 	at := q.ends(m)
-	if again, failed := q.untold[m.id]; failed {
-		at = min(at, again)
-	} else if !m.warned {
-		at = min(at, stampOf(m.accepted().Add(q.options.Policies.of(m.class).Delay)))
+	if !m.warned {
+		at = min(at, q.warns(m))
+	}
+	for i := range m.entries {
+		if e := &m.entries[i]; e.kind == givenUp {
+			at = min(at, e.due)
+		}
 	}
 	return at
+}
+
+// warns is when the sender is to hear of the delay of a message, which he has not. The
+// caller holds the lock.
+func (q *Queue) warns(m *message) stamp {
+	if again, failed := q.untold[m.id]; failed {
+		return again
+	}
+	return stampOf(m.accepted().Add(q.options.Policies.of(m.class).Delay))
 }
 
 // ends is when the time of a message is over, as far as is known: see [Queue.expired]. The
@@ -346,7 +359,7 @@ func (q *Queue) pick(m *message, line *line, now stamp, start func(task func(con
 	hint := q.hints[m.id]
 	q.mu.Unlock()
 	r := q.round(m, due, hint)
-	picked, err := q.pickFor(r)
+	picked, err := q.options.Pool.Pick(r.want())
 	q.mu.Lock()
 	switch {
 	case m.state == isGone:
@@ -358,6 +371,8 @@ func (q *Queue) pick(m *message, line *line, now stamp, start func(task func(con
 		q.begin(start, func(ctx context.Context) { r.run(ctx, picked) })
 	case errors.Is(err, ErrUnfit):
 		q.begin(start, func(ctx context.Context) { r.unfit(ctx, err) })
+	case errors.Is(err, ErrResting):
+		q.place(m, now.add(asideFor(now.time().Sub(m.accepted())))) // others of its line may be taken
 	default:
 		m.state = isReady
 		q.waiting.add(m, q.calls(m))
@@ -365,13 +380,8 @@ func (q *Queue) pick(m *message, line *line, now stamp, start func(task func(con
 	}
 }
 
-// pickFor picks a service for a round, which loses recipients until one takes so many.
-func (q *Queue) pickFor(r *round) (Picked, error) {
-	for {
-		picked, err := q.options.Pool.Pick(r.want())
-		if !errors.Is(err, ErrUnfit) || len(r.open) == 1 {
-			return picked, err
-		}
-		r.open = r.open[:len(r.open)/2] // the others are due as before
-	}
+// asideFor is how long a message of an age does not ask again for which all services rest
+// that take it: so that many cost little, however long that lasts.
+func asideFor(age time.Duration) time.Duration {
+	return min(max(age/16, time.Second), time.Minute)
 }

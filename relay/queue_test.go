@@ -129,9 +129,93 @@ func TestTheSenderIsToldBeforeARecipientIsGivenUp(t *testing.T) {
 		r.wantEvents(id, "accepted attempt deferred")
 		r.notices.setFail(nil)
 		time.Sleep(6 * time.Minute)
-		r.wantEvents(id, "accepted attempt deferred attempt2 failed2")
-		if got := r.notices.of(id); len(got) != 1 {
+		r.wantEvents(id, "accepted attempt deferred failed")
+		if got := r.notices.of(id); !slices.Equal(got, []string{"failed 0 no such user"}) {
 			t.Errorf("the sender heard %q", got)
+		}
+	})
+}
+
+// What a service has refused is not asked again because the sender could not be told: not
+// by this process, and not by the next. The others are tried as ever.
+func TestARefusalWhoseSenderCannotBeToldStands(t *testing.T) {
+	for name, restarts := range map[string]bool{"the process goes on": false, "another does": true} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, r *rig) {
+				a := r.pool.add("a")
+				a.answer = func(_ relay.Mail, i int) relay.Outcome {
+					return []relay.Outcome{{Result: relay.BadRecipient, Text: "no such user"}, {Result: relay.Temporary, Text: "busy"}}[i]
+				}
+				r.notices.setFail(errors.New("no"))
+				id := r.submitAs(relay.Submission{Class: relay.High}, "one", "two")
+				time.Sleep(2 * time.Hour)
+				if restarts {
+					r.restart()
+				}
+				r.pool.change(func() { a.down = true }) // so that the message waits for a service
+				time.Sleep(6 * time.Hour)
+				for _, s := range a.got()[1:] {
+					if !slices.Equal(s.recipients, []int{1}) {
+						t.Errorf("handed over for %v", s.recipients)
+					}
+				}
+				if n := len(a.got()); n < 4 {
+					t.Errorf("the other recipient was tried %d times", n)
+				}
+				r.notices.setFail(nil)
+				time.Sleep(6 * time.Minute)
+				if got := r.notices.of(id); !slices.Contains(got, "failed 0 no such user") || slices.Contains(got, "delayed 0 no such user") {
+					t.Errorf("the sender heard %q", got)
+				}
+				if got := r.List(relay.Filter{}, relay.Place{}, 10); len(got) != 1 || got[0].Entry.Recipient != 1 {
+					t.Errorf("listed: %+v", got)
+				}
+				r.notices.setFail(errors.New("no"))
+				time.Sleep(24 * time.Hour)
+				r.notices.setFail(nil)
+				time.Sleep(6 * time.Minute)
+				if got := r.notices.of(id); len(got) != 3 || !r.gone(id) {
+					t.Errorf("the sender heard %q; content gone: %v", got, r.gone(id))
+				}
+			})
+		})
+	}
+}
+
+func TestTheTimeOfARefusalWhoseSenderCannotBeToldMayEnd(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		r.pool.add("a").says(relay.BadRecipient, "no such user")
+		r.notices.setFail(errors.New("no"))
+		id := r.submitAs(relay.Submission{Class: relay.High}, "barney")
+		time.Sleep(30 * time.Hour)
+		r.notices.setFail(nil)
+		time.Sleep(6 * time.Minute)
+		synctest.Wait()
+		if got := r.notices.all; len(got) != 1 || got[0].Expired || !r.gone(id) {
+			t.Errorf("the sender heard %+v; content gone: %v", got, r.gone(id))
+		}
+	})
+}
+
+// A message for many is one message to its sender too.
+func TestOneNoticeTellsOfAllRecipients(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		r.pool.add("a").answer = func(_ relay.Mail, i int) relay.Outcome {
+			return relay.Outcome{Result: []relay.Result{relay.Temporary, relay.BadRecipient}[i%2], Text: "no"}
+		}
+		var to []string
+		for i := range 60 {
+			to = append(to, fmt.Sprint("u", i))
+		}
+		r.submitAs(relay.Submission{Class: relay.High}, to...)
+		time.Sleep(25 * time.Hour)
+		synctest.Wait()
+		var got []string
+		for _, n := range r.notices.all {
+			got = append(got, fmt.Sprintf("%v for %d", n.Action, len(n.Recipients)))
+		}
+		if want := []string{"failed for 25", "failed for 5", "delayed for 30", "failed for 30"}; !slices.Equal(got, want) {
+			t.Errorf("the sender heard %q, want %q", got, want)
 		}
 	})
 }
@@ -522,6 +606,44 @@ func TestTheSenderHearsOnceThatAMessageWaits(t *testing.T) {
 	})
 }
 
+func TestAProcessKnowsOfTheDelaysThatAnotherHasTold(t *testing.T) {
+	for name, down := range map[string]bool{"that was tried": false, "that nobody took": true} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, r *rig) {
+				a := r.pool.add("a").says(relay.Temporary, "no")
+				a.down = down
+				id := r.submit("one", "two")
+				time.Sleep(4*time.Hour + time.Second)
+				said := map[bool]string{true: "no service has taken it", false: "no"}[down]
+				want := []string{"delayed 0 " + said, "delayed 1 " + said}
+				if got := r.notices.of(id); !slices.Equal(got, want) {
+					t.Fatalf("the sender heard %q", got)
+				}
+				r.pool.change(func() { a.down = true })
+				r.restart()
+				time.Sleep(time.Hour)
+				if got := r.notices.of(id); !slices.Equal(got, want) {
+					t.Errorf("the sender heard %q", got)
+				}
+				if down {
+					r.wantEvents(id, "accepted deferred")
+				}
+				for _, e := range r.List(relay.Filter{}, relay.Place{}, 10) {
+					if down && (e.Attempts != 0 || e.State != relay.QueueReady) {
+						t.Errorf("listed: %+v", e)
+					}
+				}
+				a.says(relay.Success, "ok")
+				r.pool.change(func() { a.down = false })
+				time.Sleep(6 * time.Hour)
+				if !r.gone(id) {
+					t.Error("not sent")
+				}
+			})
+		})
+	}
+}
+
 func TestAnAnswerThatNeverCameIsTreatedAsThePolicySays(t *testing.T) {
 	for _, c := range []struct {
 		ambiguous relay.Ambiguity
@@ -559,6 +681,50 @@ func TestAnAnswerThatNeverCameIsTreatedAsThePolicySays(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A host may take its time to look for viruses, and then deliver what nobody waits for.
+func TestMailWhoseAnswersAreLostIsRepeatedLessAndLess(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		a := r.pool.add("a").says(relay.Ambiguous, "lost")
+		r.submit("barney")
+		time.Sleep(24 * time.Hour)
+		got := a.got()
+		if n := len(got); n < 8 || n > 12 {
+			t.Errorf("%d copies", n)
+		}
+		for i, least := range []time.Duration{5 * time.Minute, 5 * time.Minute, 13 * time.Minute, 27 * time.Minute, 54 * time.Minute} {
+			if pause := got[i+1].at.Sub(got[i].at); pause < least*9/10 {
+				t.Errorf("copy %d came after %v", i+2, pause)
+			}
+		}
+	})
+}
+
+// A message that kills who sends it is sent at the pace of the back-off, by the time of the
+// last attempt: starts for other reasons do not put it off.
+func TestAMessageOnWhichProcessesDieIsRepeatedAtThePaceOfTheBackOff(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		a := r.pool.add("a")
+		r.journal.Inject(func(c relaytest.Call) relaytest.Fault {
+			if c.Has(relay.Delivered) || c.Has(relay.Deferred) {
+				return relaytest.Fail // it dies before
+			}
+			return nil
+		})
+		r.submit("barney")
+		for n := 1; n < 5; {
+			time.Sleep(20 * time.Second)
+			r.restart()
+			n = len(a.got())
+		}
+		got := a.got()
+		for i, least := range []time.Duration{20 * time.Second, time.Minute, 5 * time.Minute, 15 * time.Minute} {
+			if pause := got[i+1].at.Sub(got[i].at); pause < least*9/10 || pause > least*11/10+40*time.Second {
+				t.Errorf("attempt %d came after %v, want %v", i+2, pause, least)
+			}
+		}
+	})
 }
 
 func TestMailIsRefusedWhileTheJournalIsAway(t *testing.T) {
@@ -791,6 +957,32 @@ func TestASegmentIsClosedWhenNothingIsLeftInIt(t *testing.T) {
 	})
 }
 
+// A segment that was opened may be full, or old, before who opened it has put anything in it.
+func TestAnotherSegmentIsOpenedWhereTheFirstTakesNothingAnyMore(t *testing.T) {
+	var opened, asked atomic.Int32
+	bubble(t, func(t *testing.T, r *rig) {
+		r.pool.add("a")
+		r.journal.Inject(func(c relaytest.Call) relaytest.Fault {
+			if c.Name == "Open" {
+				opened.Add(1)
+			}
+			return nil
+		})
+		id := r.submit("barney")
+		r.wantEvents(id, "accepted attempt delivered")
+		if n := opened.Load(); n != 2 {
+			t.Errorf("%d segments were opened", n)
+		}
+	}, func(o *relay.Options) {
+		o.Now = func() time.Time { // it jumps when a segment was opened, as after the machine was suspended
+			if opened.Load() > 0 && asked.Add(1) > 1 {
+				return time.Now().Add(2 * time.Hour)
+			}
+			return time.Now()
+		}
+	})
+}
+
 func TestAContentThatCannotBeReadIsNoAttempt(t *testing.T) {
 	broken := &brokenContents{}
 	bubble(t, func(t *testing.T, r *rig) {
@@ -818,37 +1010,90 @@ func TestAContentThatCannotBeReadIsNoAttempt(t *testing.T) {
 }
 
 func TestAMessageForManyGoesInParts(t *testing.T) {
-	for _, most := range []int{0, 7} {
-		t.Run(fmt.Sprint(most), func(t *testing.T) {
-			bubble(t, func(t *testing.T, r *rig) {
-				a := r.pool.add("a")
-				a.most = most
-				var to []string
-				for i := range 120 {
-					to = append(to, fmt.Sprint("u", i))
-				}
-				id := r.submit(to...)
-				synctest.Wait()
-				seen := make(map[int]int)
-				for _, s := range a.got() {
-					if n := len(s.recipients); n > 50 || most > 0 && n > most {
-						t.Errorf("%d recipients at once", n)
-					}
-					for _, i := range s.recipients {
-						seen[i]++
-					}
-				}
-				if len(seen) != 120 || !r.gone(id) {
-					t.Errorf("%d recipients were reached", len(seen))
-				}
-				for i, n := range seen {
-					if n != 1 {
-						t.Errorf("recipient %d was reached %d times", i, n)
-					}
-				}
-			})
-		})
-	}
+	bubble(t, func(t *testing.T, r *rig) {
+		a := r.pool.add("a")
+		var to []string
+		for i := range 120 {
+			to = append(to, fmt.Sprint("u", i))
+		}
+		id := r.submit(to...)
+		synctest.Wait()
+		seen := make(map[int]int)
+		for _, s := range a.got() {
+			if n := len(s.recipients); n > 50 {
+				t.Errorf("%d recipients at once", n)
+			}
+			for _, i := range s.recipients {
+				seen[i]++
+			}
+		}
+		if len(seen) != 120 || !r.gone(id) {
+			t.Errorf("%d recipients were reached", len(seen))
+		}
+		for i, n := range seen {
+			if n != 1 {
+				t.Errorf("recipient %d was reached %d times", i, n)
+			}
+		}
+	})
+}
+
+func TestAMessageThatNoServiceTakesIsPutOffForAllItsRecipientsTogether(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		r.pool.add("a").plain = true
+		id := r.submitAs(relay.Submission{Signed: true}, "one", "two", "three")
+		r.wantEvents(id, "accepted deferred deferred(1) deferred(2)")
+		if n := len(r.pool.wants); n != 1 {
+			t.Errorf("the pool was asked %d times", n)
+		}
+	})
+}
+
+// A service that rests may take what another would lose.
+func TestMailDoesNotFailWhileAServiceRests(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		r.pool.add("a").answer = func(relay.Mail, int) relay.Outcome {
+			return relay.Outcome{Result: relay.BadMessage, Text: "would lose it", Unasked: true}
+		}
+		b := r.pool.add("b")
+		b.down, b.rests = true, true
+		id := r.submit("barney")
+		r.wantEvents(id, "accepted attempt deferred")
+		r.pool.change(func() { b.down = false })
+		time.Sleep(5 * time.Second)
+		r.wantEvents(id, "accepted attempt deferred attempt2 delivered2")
+		if got := r.notices.of(id); len(got) > 0 {
+			t.Errorf("the sender heard %q", got)
+		}
+	})
+}
+
+// Mail that waits for a service which takes it holds up none of the same sender's that
+// others take, and leaves soon when that service is back.
+func TestMailForAServiceThatRestsWaitsBesideOthers(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		a, b := r.pool.add("a"), r.pool.add("b")
+		r.pool.change(func() { a.plain, b.down, b.rests = true, true, true })
+		a.room, a.takes = 1, time.Second
+		var waits, goes []mailbox.MessageID
+		for range 5 {
+			waits = append(waits, r.submitAs(relay.Submission{Signed: true}, "barney"))
+			goes = append(goes, r.submitAs(relay.Submission{}, "barney"))
+		}
+		time.Sleep(50 * time.Minute)
+		for i := range waits {
+			r.wantEvents(waits[i], "accepted")
+			r.wantEvents(goes[i], "accepted attempt delivered")
+		}
+		if n := len(r.pool.wants); n > 1000 {
+			t.Errorf("the pool was asked %d times", n)
+		}
+		r.pool.change(func() { b.down = false })
+		time.Sleep(time.Minute)
+		for _, id := range waits {
+			r.wantEvents(id, "accepted attempt delivered")
+		}
+	})
 }
 
 func TestMailThatNoServiceTakesIsPutOff(t *testing.T) {

@@ -42,6 +42,10 @@ type entry struct {
 	unreached uint8        // attempts that do not count, since they reached nobody
 }
 
+// givenUp is the kind, in memory alone, of an entry that is given up and whose sender could
+// not be told so yet: see [DeferredData].
+const givenUp Kind = 4
+
 // A saying is what a service said.
 type saying struct {
 	service string
@@ -65,8 +69,10 @@ func (q *Queue) share(s saying) packedSaying {
 	return packed
 }
 
-// left reports whether something is left to do for an entry.
-func (e *entry) left() bool { return !e.kind.Terminal() }
+// left reports whether something is left to do for an entry, and toSend whether it is to be
+// sent.
+func (e *entry) left() bool   { return !e.kind.Terminal() }
+func (e *entry) toSend() bool { return e.left() && e.kind != givenUp }
 
 // attempts are how many count, and vain how many do not.
 func (e *entry) attempts() int { return int(e.seq) - e.vain() }
@@ -94,10 +100,10 @@ func (m *message) left() int {
 	return n
 }
 
-// due is the first entry that is due, or nil.
+// due is the first entry that is due to be sent, or nil.
 func (m *message) due(now stamp) *entry {
 	for i := range m.entries {
-		if e := &m.entries[i]; e.left() && e.due <= now {
+		if e := &m.entries[i]; e.toSend() && e.due <= now {
 			return e
 		}
 	}
@@ -121,7 +127,7 @@ func (m *message) group(now stamp, p *Policy, most int) []int {
 	prefers := m.due(now).prefers(p)
 	var group []int
 	for i := range m.entries {
-		if e := &m.entries[i]; len(group) < most && e.left() && e.due <= now && e.prefers(p) == prefers {
+		if e := &m.entries[i]; len(group) < most && e.toSend() && e.due <= now && e.prefers(p) == prefers {
 			group = append(group, i)
 		}
 	}

@@ -334,7 +334,9 @@ func (x *queueLife) Notify(_ context.Context, n relay.Notice) error {
 	x.queueWorld.mu.Lock()
 	defer x.queueWorld.mu.Unlock()
 	if n.Action == relay.ActionFailed {
-		x.told[n.Entry]++
+		for _, f := range n.Recipients {
+			x.told[relay.EntryID{Message: n.Message, Recipient: f.Recipient}]++
+		}
 	}
 	return nil
 }

@@ -94,11 +94,16 @@ func (q *Queue) found(id mailbox.MessageID, in *segment, f FoldedMessage) *messa
 		case Accepted:
 			e.kind = 0
 		case Attempt:
-			e.due, e.tried = now.add(q.options.OpenHold), uint32(is.At.Unix())
+			e.due, e.tried = max(now.add(q.options.OpenHold), min(now, stampOf(is.At)).add(p.reopen(e.attempts()))), uint32(is.At.Unix())
 			e.said = q.share(saying{is.Service, openAttempt})
 		case Deferred:
-			e.due, e.tried = min(stampOf(is.Next), last), uint32(is.At.Unix())
-			e.said = q.share(saying{is.Service, is.Outcome})
+			e.due, e.said = min(stampOf(is.Next), last), q.share(saying{is.Service, is.Outcome})
+			if is.Seq > 0 {
+				e.tried = uint32(is.At.Unix())
+			}
+			if is.Untold {
+				e.kind = givenUp
+			}
 		}
 		m.warned = m.warned || is.Warned
 	}

@@ -67,13 +67,14 @@ func (q *Queue) reserve(ctx context.Context, entries, octets int) (*segment, err
 	case <-ctx.Done():
 		return nil, fmt.Errorf("relay: open a segment: %w: %w", mailbox.ErrUnavailable, ctx.Err())
 	}
-	if s := q.reserveOpen(entries, octets); s != nil {
-		return s, nil // opened meanwhile
+	for {
+		if s := q.reserveOpen(entries, octets); s != nil {
+			return s, nil
+		}
+		if err := q.open(ctx); err != nil { // what it opened others may fill before us
+			return nil, err
+		}
 	}
-	if err := q.open(ctx); err != nil {
-		return nil, err
-	}
-	return q.reserveOpen(entries, octets), nil
 }
 
 func (q *Queue) reserveOpen(entries, octets int) *segment {

@@ -28,6 +28,7 @@ package relay
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"iter"
 	"time"
@@ -65,6 +66,7 @@ const (
 	// and again does so at the pace of the back-off.
 	Attempt Kind = 2
 	// Deferred: the attempt of the same Seq came to nothing, and when the next is due.
+	// About the message itself: the sender was told that it waits.
 	Deferred Kind = 3
 	// Failed: given up; the sender was told before.
 	Failed Kind = 7
@@ -84,7 +86,7 @@ type Event struct {
 	Kind   Kind
 	Seq    int               // of the attempt that it is about, from 1; otherwise 0
 	Writer mailbox.MessageID // the lane that wrote it
-	At     time.Time         // by the clock of the writer, to a millisecond; for people, it decides nothing
+	At     time.Time         // by the clock of the writer, to a millisecond; for people, and to tell roughly how long ago an attempt began
 	Data   []byte            // what there is to say, in a form that only package relay reads; at most MaxData octets
 
 	// Content comes with Accepted where the content of the message is short: at most
@@ -137,8 +139,9 @@ type Journal interface {
 	// Close.
 	Content(ctx context.Context, s Segment, message mailbox.MessageID) ([]byte, error)
 
-	// Close forgets a segment with its events and contents. Closing again is harmless.
-	// What is appended after it may or may not be found.
+	// Close forgets a segment with its events and contents, also those that this data
+	// centre has not heard of yet. Closing again is harmless. What is appended after it may
+	// or may not be found.
 	Close(ctx context.Context, s Segment) error
 
 	// Lanes are those of a data centre that may have segments: that have opened one from
@@ -326,10 +329,11 @@ type Outcome struct {
 type Pool interface {
 	// Pick chooses a service that is up, may carry the mail and has room for it, and
 	// keeps that room for it until Send has returned or Release was called. It fails
-	// with ErrNoService where no service is up that may carry such a mail, which is no
-	// fault of the mail's; with ErrTried where all of these were tried; with ErrBusy
-	// where those that were not have no room just now; and with ErrUnfit where services
-	// are up that carry the sender's mail and none takes one like this.
+	// with ErrNoService where no service is up that may carry the sender's mail, which is
+	// no fault of the mail's; with ErrBusy where those that take it and were not tried
+	// have no room just now; and with ErrResting where these are not up. Where there are
+	// none, it fails with ErrTried, or with ErrUnfit if no service that is up takes one
+	// like this.
 	Pick(w Want) (Picked, error)
 
 	// Changed is closed when one of these failures may have passed.
@@ -364,6 +368,10 @@ var (
 	ErrTried     = errors.New("relay: all services were tried")
 	ErrBusy      = errors.New("relay: all services are busy")
 	ErrUnfit     = errors.New("relay: no service takes such a mail")
+
+	// ErrResting is an ErrNoService that is about this mail, and not about others of its
+	// sender: services are up, but not those that are left to take it.
+	ErrResting = fmt.Errorf("%w that takes such a mail", ErrNoService)
 )
 
 // ErrLease is what Commit fails with when the lane may have been taken over.

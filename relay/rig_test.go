@@ -239,8 +239,11 @@ func (n *notices) of(id mailbox.MessageID) (said []string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for _, notice := range n.all {
-		if notice.Entry.Message == id {
-			said = append(said, fmt.Sprintf("%v %d %s", notice.Action, notice.Entry.Recipient, notice.Outcome.Text))
+		if notice.Message != id {
+			continue
+		}
+		for _, f := range notice.Recipients {
+			said = append(said, fmt.Sprintf("%v %d %s", notice.Action, f.Recipient, f.Outcome.Text))
 		}
 	}
 	return said
@@ -264,8 +267,9 @@ type service struct {
 	takes  time.Duration // before the end of the content
 	thinks time.Duration // after it
 	down   bool
-	room   int // 0: as much as there is asked for
-	most   int // recipients; 0: any number
+	room   int  // 0: as much as there is asked for
+	plain  bool // takes nothing that is signed
+	rests  bool // comes back when it is down
 	sender string
 	busy   int
 	sends  []send
@@ -305,15 +309,18 @@ func (p *pool) Pick(w relay.Want) (relay.Picked, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.wants = append(p.wants, w)
-	why := relay.ErrNoService
+	why, rests := relay.ErrNoService, false
 	for _, s := range slices.SortedStableFunc(slices.Values(p.services), func(a, b *service) int {
 		return preferred(b, w) - preferred(a, w)
 	}) {
+		tried := slices.Contains(w.Tried, s.name)
 		switch {
-		case s.down, s.sender != "" && s.sender != w.Domain:
-		case s.most > 0 && w.Recipients > s.most:
+		case s.sender != "" && s.sender != w.Domain:
+		case s.down:
+			rests = rests || s.rests && !tried && !(s.plain && w.Signed)
+		case s.plain && w.Signed:
 			why = relay.ErrUnfit
-		case slices.Contains(w.Tried, s.name):
+		case tried:
 			why = relay.ErrTried
 		case s.room > 0 && s.busy >= s.room:
 			why = relay.ErrBusy
@@ -321,6 +328,9 @@ func (p *pool) Pick(w relay.Want) (relay.Picked, error) {
 			s.busy++
 			return s, nil
 		}
+	}
+	if rests && (why == relay.ErrUnfit || why == relay.ErrTried) {
+		why = relay.ErrResting
 	}
 	return nil, why
 }

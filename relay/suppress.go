@@ -3,7 +3,6 @@ package relay
 import (
 	"context"
 	"iter"
-	"strings"
 	"time"
 
 	"restante/mailbox"
@@ -43,13 +42,16 @@ type Suppressions interface {
 }
 
 // NoSuchMailbox reports whether the reply says that the recipient does not exist, rather
-// than that this mail is not wanted there.
+// than that this mail is not wanted there. Only an enhanced status code tells them apart,
+// and not one that leaves it open, such as 5.1.0 (RFC 3463, section 3.2).
 func (o Outcome) NoSuchMailbox() bool {
 	if o.Result != BadRecipient {
 		return false
 	}
-	if o.Enhanced != "" && o.Enhanced != "5.0.0" {
-		return strings.HasPrefix(o.Enhanced, "5.1.") // RFC 3463, section 3.2: the address
+	switch o.Enhanced {
+	case "5.1.1", "5.1.2", "5.1.3", "5.1.6", // no such mailbox, host or syntax; moved
+		"5.1.10": // a host that takes no mail (RFC 7505, section 4.2)
+		return true
 	}
-	return o.Code == 550 || o.Code == 551 || o.Code == 553
+	return false
 }

@@ -41,9 +41,12 @@ func TestAnAddressIsSuppressedWhereThereIsNoSuchMailbox(t *testing.T) {
 	}{
 		{relay.Outcome{Result: relay.BadRecipient, Code: 550, Enhanced: "5.1.1"}, true},
 		{relay.Outcome{Result: relay.BadRecipient, Code: 554, Enhanced: "5.1.10"}, true},
-		{relay.Outcome{Result: relay.BadRecipient, Code: 550}, true},
-		{relay.Outcome{Result: relay.BadRecipient, Code: 551}, true},
-		{relay.Outcome{Result: relay.BadRecipient, Code: 553, Enhanced: "5.0.0"}, true},
+		{relay.Outcome{Result: relay.BadRecipient, Code: 550, Enhanced: "5.1.2"}, true},
+		{relay.Outcome{Result: relay.BadRecipient, Code: 550}, false}, // many say so to whom they take for a sender of spam
+		{relay.Outcome{Result: relay.BadRecipient, Code: 551}, false},
+		{relay.Outcome{Result: relay.BadRecipient, Code: 553, Enhanced: "5.0.0"}, false},
+		{relay.Outcome{Result: relay.BadRecipient, Code: 550, Enhanced: "5.1.0"}, false},
+		{relay.Outcome{Result: relay.BadRecipient, Code: 550, Enhanced: "5.1.7"}, false}, // the sender
 		{relay.Outcome{Result: relay.BadRecipient, Code: 550, Enhanced: "5.7.1"}, false}, // not wanted there
 		{relay.Outcome{Result: relay.BadRecipient, Code: 550, Enhanced: "5.2.2"}, false}, // full
 		{relay.Outcome{Result: relay.BadRecipient, Code: 554}, false},
@@ -52,7 +55,7 @@ func TestAnAddressIsSuppressedWhereThereIsNoSuchMailbox(t *testing.T) {
 	} {
 		o := newOffice()
 		n := o.failure()
-		n.Outcome, n.Submission.Notify = c.outcome, []relay.Notify{relay.NotifyNever}
+		n.Recipients[0].Outcome, n.Submission.Notify = c.outcome, []relay.Notify{relay.NotifyNever}
 		if err := o.notifier.Notify(t.Context(), n); err != nil {
 			t.Fatal(err)
 		}

@@ -194,7 +194,7 @@ func (d *depot) answerTo(method, path, body string, edit ...func(*http.Request))
 }
 
 func document(name string) string {
-	return `{"name":"` + name + `","kind":"smtp","endpoint":"smtp://127.0.0.1:2526","weight":50,"tags":["rack 1"],"destinations":true}`
+	return `{"name":"` + name + `","kind":"smtp","endpoint":"smtp://127.0.0.1:2526","weight":50,"tags":["rack 1"],"destinations":true,"reassembles":true}`
 }
 
 // beatOf is the body of a beat.
@@ -223,7 +223,7 @@ func TestAServiceRegistersBeatsAndLeaves(t *testing.T) {
 		}
 		w = d.answerTo("GET", "/v1/services/a1", "")
 		s := decode[Service](t, w, http.StatusOK)
-		if s.State != "up" || s.Static || s.Note != "fine" || s.Room != 3 || s.LastBeat == nil || *s.LastBeat != 1000 || s.Epoch != r.Epoch || s.Document.Weight != 50 || !s.Document.Destinations {
+		if s.State != "up" || s.Static || s.Note != "fine" || s.Room != 3 || s.LastBeat == nil || *s.LastBeat != 1000 || s.Epoch != r.Epoch || s.Document.Weight != 50 || !s.Document.Destinations || !s.Document.Reassembles {
 			t.Errorf("%+v", s)
 		}
 		if w.Header().Get("ETag") != fmt.Sprintf(`"%d"`, s.Revision) {

@@ -32,6 +32,7 @@ type NewService struct {
 	Tags         []string    `json:"tags,omitempty" nullable:"false" maxItems:"32" doc:"for people"`
 	Limits       pool.Limits `json:"limits,omitzero"`
 	Destinations bool        `json:"destinations,omitempty" doc:"it speaks to the hosts of each recipient's domain: what fails there says nothing about other mail"`
+	Reassembles  bool        `json:"reassembles,omitempty" doc:"its next hop takes mail apart and puts it together anew: it is given none that is signed or encrypted"`
 	Beat         *Heartbeat  `json:"beat,omitempty" doc:"PUT only: what it says about itself now"`
 }
 
@@ -44,7 +45,7 @@ func (s *NewService) document(name string) (pool.Document, error) {
 	}
 	return pool.Document{
 		Name: name, Kind: s.Kind, Endpoint: s.Endpoint, TLS: s.TLS, Weight: s.Weight, Priority: s.Priority,
-		Senders: s.Senders, Tags: s.Tags, Limits: s.Limits, Destinations: s.Destinations,
+		Senders: s.Senders, Tags: s.Tags, Limits: s.Limits, Destinations: s.Destinations, Reassembles: s.Reassembles,
 	}, nil
 }
 

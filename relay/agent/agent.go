@@ -20,6 +20,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"restante/mailbox"
@@ -62,6 +63,7 @@ type Agent struct {
 	courier *courier
 	health  *health
 	links   []*link
+	beats   atomic.Uint64 // sent, to all servers: they tell each other the last they heard
 }
 
 // New returns an agent that does nothing before [Agent.Run].
@@ -86,6 +88,7 @@ func New(o Options) (*Agent, error) {
 	}
 	limits := o.Provider.Limits()
 	o.Document.Limits = narrowed(o.Document.Limits, limits)
+	o.Document.Reassembles = o.Document.Reassembles || limits.Reassembles
 
 	a := &Agent{options: o, log: o.Log, health: newHealth(o.Provider, o.Log)}
 	a.courier = &courier{provider: o.Provider, room: make(chan struct{}, o.Concurrency), spool: o.Spool, log: o.Log}

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -73,9 +75,12 @@ func TestAServerFindsTheResultThatTheProviderHad(t *testing.T) {
 		{relay.Outcome{Result: relay.Success, Code: 250, Text: "Ok", RemoteID: "0102-7"}, relay.Outcome{Code: 250, RemoteID: "0102-7"}},
 		{relay.Outcome{Result: relay.Success, Code: 202}, relay.Outcome{Code: 250}},
 		{relay.Outcome{Result: relay.BadRecipient, Code: 550, Enhanced: "5.1.1", Text: "no such user"}, relay.Outcome{Enhanced: "5.1.1", Text: "no such user"}},
-		{relay.Outcome{Result: relay.BadRecipient, Code: 552, Enhanced: "5.2.2", Text: "full"}, relay.Outcome{Text: "(552 5.2.2) full"}},
-		{relay.Outcome{Result: relay.BadRecipient, Code: 550, Enhanced: "5.1.10", Text: "null MX"}, relay.Outcome{Text: "(550 5.1.10) null MX"}},
-		{relay.Outcome{Result: relay.BadRecipient, Code: 400, Text: "to parameter is not a valid address"}, relay.Outcome{Text: "(400) to parameter is not a valid address"}},
+		{relay.Outcome{Result: relay.BadRecipient, Code: 552, Enhanced: "5.2.2", Text: "full"}, relay.Outcome{Enhanced: "5.1.0", Text: "(552 5.2.2) full"}},
+		{relay.Outcome{Result: relay.BadRecipient, Code: 550, Enhanced: "5.7.1", Text: "not for you"}, relay.Outcome{Enhanced: "5.1.0", Text: "(550 5.7.1) not for you"}},
+		{relay.Outcome{Result: relay.BadRecipient, Code: 550, Enhanced: "5.1.6", Text: "moved"}, relay.Outcome{Enhanced: "5.1.6", Text: "moved"}},
+		{relay.Outcome{Result: relay.BadRecipient, Code: 550, Text: "no such user"}, relay.Outcome{Text: "(550) no such user"}},
+		{relay.Outcome{Result: relay.BadRecipient, Code: 550, Enhanced: "5.1.10", Text: "null MX"}, relay.Outcome{Enhanced: "5.1.1", Text: "(550 5.1.10) null MX"}},
+		{relay.Outcome{Result: relay.BadRecipient, Code: 400, Text: "to parameter is not a valid address"}, relay.Outcome{Enhanced: "5.1.0", Text: "(400) to parameter is not a valid address"}},
 		{relay.Outcome{Result: relay.BadMessage, Code: 552, Enhanced: "5.3.4", Text: "too large"}, relay.Outcome{Enhanced: "5.3.4"}},
 		{relay.Outcome{Result: relay.BadMessage, Code: 550, Enhanced: "5.1.3", Text: "Relay odd"}, relay.Outcome{Text: "(550 5.1.3) Relay odd"}},
 		{relay.Outcome{Result: relay.BadMessage, Code: 400, Text: "no From"}, relay.Outcome{}},
@@ -95,7 +100,7 @@ func TestAServerFindsTheResultThatTheProviderHad(t *testing.T) {
 		p.set(func(s *stub) { s.outcome = c.said })
 		got := server.Send(t.Context(), mailTo(t, letter, "ann@example.net"))[0]
 		switch until := got.Until.Sub(c.want.Until); {
-		case got.Result != c.said.Result,
+		case got.Result != c.said.Result, got.NoSuchMailbox() != c.said.NoSuchMailbox(),
 			c.want.Code != 0 && got.Code != c.want.Code,
 			c.want.Enhanced != "" && got.Enhanced != c.want.Enhanced,
 			c.want.Text != "" && got.Text != c.want.Text,
@@ -129,6 +134,69 @@ func TestEachRecipientOfAMailIsHandedOverByItself(t *testing.T) {
 		}
 		if !strings.HasPrefix(s.content, "Received: from node.example.org") || !strings.HasSuffix(s.content, "\r\n"+letter) || strings.Contains(s.content, "Return-Path") {
 			t.Errorf("content %q", s.content)
+		}
+	})
+}
+
+func TestWhatIsSignedIsNotGivenToWhoTakesItApart(t *testing.T) {
+	t.Parallel()
+	signed := "Subject: x\r\nContent-Type: Multipart/Signed;\r\n boundary=b\r\n\r\n--b\r\n"
+	for _, c := range []struct {
+		content string
+		apart   bool
+		want    relay.Result
+	}{{signed, true, relay.BadMessage}, {signed, false, relay.Success}, {letter, true, relay.Success}} {
+		n, p := newNode(t), &stub{reassembles: c.apart}
+		a := start(t, p, nil, n)
+		until(t, "up", func() bool { return n.is(pool.Up) })
+		if d := n.status().Document; d.Reassembles != c.apart {
+			t.Errorf("it has registered as %+v", d)
+		}
+		o := asServer(t, a.addr).Send(t.Context(), mailTo(t, c.content, "ann@example.net"))[0]
+		if o.Result != c.want || o.Unasked != (c.want == relay.BadMessage) {
+			t.Errorf("%q: %+v", c.content, o)
+		}
+		p.set(func(s *stub) {
+			if c.want == relay.Success && s.mail.Submission.Signed != (c.content == signed) {
+				t.Errorf("%q: signed is %v", c.content, s.mail.Submission.Signed)
+			}
+		})
+	}
+}
+
+// A server that is older refuses members that it does not know.
+func TestAnAgentThatTakesMailApartRegistersWithAnOlderServer(t *testing.T) {
+	t.Parallel()
+	n := newNode(t)
+	n.fail = func(r *http.Request) int {
+		if r.Method != http.MethodPost {
+			return 0
+		}
+		body, _ := io.ReadAll(r.Body)
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		if bytes.Contains(body, []byte("reassembles")) {
+			return http.StatusUnprocessableEntity
+		}
+		return 0
+	}
+	start(t, &stub{reassembles: true}, nil, n)
+	until(t, "up", func() bool { return n.is(pool.Up) })
+}
+
+func TestWhatTheSenderWantsToHearReachesTheProvider(t *testing.T) {
+	t.Parallel()
+	p := &stub{}
+	a := start(t, p, nil, newNode(t))
+	m := mailTo(t, letter, "ann@example.net")
+	m.Submission.EnvelopeID, m.Submission.FullReturn = "a+b", true
+	m.Submission.Notify, m.Submission.Original = []relay.Notify{relay.NotifyFailure}, []string{"rfc822;Ann+x@example.net"}
+	if o := asServer(t, a.addr).Send(t.Context(), m)[0]; o.Result != relay.Success {
+		t.Fatalf("%+v", o)
+	}
+	p.set(func(s *stub) {
+		got, want := s.mail.Submission, m.Submission
+		if got.EnvelopeID != want.EnvelopeID || !got.FullReturn || !slices.Equal(got.Notify, want.Notify) || !slices.Equal(got.Original, want.Original) {
+			t.Errorf("%+v", got)
 		}
 	})
 }
@@ -322,6 +390,27 @@ func TestServersOnOneStoreAreToldOfOneRegistration(t *testing.T) {
 	until(t, "beats at both", func() bool { return beats(n) > 3 && beats(other) > 3 })
 	if registered := n.count("POST /v1/services") + other.count("POST /v1/services"); registered != 1 {
 		t.Errorf("it registered %d times", registered)
+	}
+}
+
+// What one server hears the others learn: a beat that comes to them later has a higher
+// number, however few they have heard.
+func TestBeatsAreCountedForAllServersTogether(t *testing.T) {
+	t.Parallel()
+	a, b := newNode(t), newNode(t)
+	start(t, &stub{}, nil, a, b)
+	seqs := func(n *node) []uint64 {
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		return slices.Clone(n.seqs)
+	}
+	until(t, "beats at both", func() bool { return len(seqs(a)) > 3 && len(seqs(b)) > 3 })
+	seen := map[uint64]bool{}
+	for _, seq := range slices.Concat(seqs(a), seqs(b)) {
+		if seen[seq] {
+			t.Errorf("two beats have the number %d", seq)
+		}
+		seen[seq] = true
 	}
 }
 

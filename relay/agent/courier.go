@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/mail"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -15,13 +17,14 @@ import (
 	"restante/smtp"
 )
 
-// A server waits 120 s for the answer to a complete mail, and takes silence for a mail
+// A server waits 12 minutes for the answer to a complete mail, and takes silence for a mail
 // that may have been sent. So an agent does not begin to hand over the end of a mail when
-// it is late, and answers before that time is over.
+// it is late, has 10 minutes left for its next hop then (RFC 5321, section 4.5.3.2.6), and
+// answers before the time of the server is over.
 const (
 	roomTimeout   = 10 * time.Second
 	commitTimeout = 45 * time.Second
-	answerTimeout = 110 * time.Second
+	answerTimeout = 11 * time.Minute
 )
 
 // spoolMemory is how much of a mail is kept in memory, in octets.
@@ -66,8 +69,9 @@ func mailOf(id mailbox.MessageID, l smtp.Letter, s *spool.Spool, begun time.Time
 	return relay.Mail{
 		Message: id,
 		Submission: &relay.Submission{
-			From: l.ReversePath, Recipients: []mailbox.Address{to.Address}, EnvelopeID: l.EnvelopeID, FullReturn: l.FullReturn,
-			UTF8: l.UTF8, EightBit: l.EightBit, Octets: s.Octets(), Accepted: begun,
+			From: l.ReversePath, Recipients: []mailbox.Address{to.Address}, Notify: []relay.Notify{relay.Notify(to.Notify)},
+			Original: []string{to.Original}, EnvelopeID: l.EnvelopeID, FullReturn: l.FullReturn,
+			UTF8: l.UTF8, EightBit: l.EightBit, Signed: sealed(s.Open()), Octets: s.Octets(), Accepted: begun,
 		},
 		Recipients: []int{0},
 		Open:       func(context.Context) (io.ReadCloser, error) { return io.NopCloser(s.Open()), nil },
@@ -80,7 +84,22 @@ func mailOf(id mailbox.MessageID, l smtp.Letter, s *spool.Spool, begun time.Time
 	}
 }
 
+// sealed reports whether taking the body of a message apart would break it (RFC 1847). Servers
+// that know that the provider does so do not send such mail.
+func sealed(content io.Reader) bool {
+	m, err := mail.ReadMessage(io.LimitReader(content, 2*relay.MaxHeader))
+	if err != nil {
+		return false
+	}
+	kind, _, _ := strings.Cut(strings.ToLower(m.Header.Get("Content-Type")), ";")
+	kind = strings.TrimSpace(kind)
+	return kind == "multipart/signed" || kind == "multipart/encrypted"
+}
+
 func (c *courier) send(ctx context.Context, m relay.Mail) relay.Outcome {
+	if m.Submission.Signed && c.provider.Limits().Reassembles {
+		return relay.Outcome{Result: relay.BadMessage, Enhanced: "5.6.3", Text: "the next hop would break what is signed or encrypted", Unasked: true}
+	}
 	wait, cancel := context.WithTimeout(ctx, roomTimeout)
 	defer cancel()
 	select {

@@ -12,7 +12,6 @@ import (
 	"net/url"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"restante/mailbox"
@@ -58,7 +57,6 @@ type link struct {
 	client *http.Client
 	log    *slog.Logger
 	shared *credentials
-	seq    atomic.Uint64
 
 	mu       sync.Mutex
 	mine     credential // that the server knows; zero: none
@@ -213,8 +211,13 @@ func (l *link) register(ctx context.Context) (credential, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, registerTimeout)
 	defer cancel()
-	err := l.call(ctx, http.MethodPost, "/v1/services", l.agent.options.Token, l.agent.options.Document, &told)
+	d := l.agent.options.Document
+	err := l.call(ctx, http.MethodPost, "/v1/services", l.agent.options.Token, d, &told)
 	var p *problem
+	if errors.As(err, &p) && p.Status == http.StatusUnprocessableEntity && d.Reassembles {
+		d.Reassembles = false // a server that is older does not know it; see the courier
+		err = l.call(ctx, http.MethodPost, "/v1/services", l.agent.options.Token, d, &told)
+	}
 	if !errors.As(err, &p) {
 		if err == nil && (told.Token == "" || told.Epoch.IsZero()) {
 			err = errors.New("an answer without token or epoch")
@@ -246,7 +249,7 @@ type heard struct {
 // beat may be called at any time, by anybody.
 func (l *link) beat(ctx context.Context, mine credential) (h heard, err error) {
 	b := l.agent.beat()
-	b.Epoch, b.Seq = mine.epoch, l.seq.Add(1)
+	b.Epoch, b.Seq = mine.epoch, l.agent.beats.Add(1)
 	ctx, cancel := context.WithTimeout(ctx, beatTimeout)
 	defer cancel()
 	err = l.call(ctx, http.MethodPut, l.path()+"/heartbeat", mine.token, b, &h)

@@ -30,7 +30,10 @@ func replyFor(o relay.Outcome) smtp.Reply {
 		}
 		return reply(250, "2.0.0", text)
 	case relay.BadRecipient:
-		return translated(550, "5.1.0", "5.1.[0-36]", "", o)
+		if o.NoSuchMailbox() {
+			return translated(550, "5.1.1", "5.1.[0-36]", "", o)
+		}
+		return translated(550, "5.1.0", "5.1.[0-36]", "", o) // which says nothing of whether he exists
 	case relay.BadMessage:
 		if o.Unasked {
 			return translated(555, "5.6.0", "5.*", "5.1.*", o) // which nobody else says there

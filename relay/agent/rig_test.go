@@ -25,10 +25,12 @@ type stub struct {
 	mu      sync.Mutex
 	outcome relay.Outcome
 	probe   relay.Outcome
-	hold    chan struct{} // closed: mails are answered; nil: at once
-	content string        // of the last mail
-	mail    relay.Mail
-	under   int
+
+	reassembles bool          // as its limits say
+	hold        chan struct{} // closed: mails are answered; nil: at once
+	content     string        // of the last mail
+	mail        relay.Mail
+	under       int
 }
 
 func (s *stub) set(change func(s *stub)) {
@@ -72,8 +74,11 @@ func (s *stub) Probe(context.Context) relay.Outcome {
 	return s.probe
 }
 
-func (s *stub) Limits() relay.Limits { return relay.Limits{Octets: 1 << 20, PerSecond: 14} }
-func (s *stub) Close() error         { return nil }
+func (s *stub) Limits() relay.Limits {
+	return relay.Limits{Octets: 1 << 20, PerSecond: 14, Reassembles: s.reassembles}
+}
+
+func (s *stub) Close() error { return nil }
 
 // A node is a server that agents register with: a pool behind the calls of its admin
 // interface.
@@ -83,6 +88,7 @@ type node struct {
 
 	mu    sync.Mutex
 	calls []string
+	seqs  []uint64                  // of beats
 	fail  func(r *http.Request) int // a status to fail with; nil or 0: none
 }
 
@@ -149,6 +155,9 @@ func (n *node) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case r.Method == http.MethodPut:
 		var b pool.Beat
 		if err = json.NewDecoder(r.Body).Decode(&b); err == nil {
+			n.mu.Lock()
+			n.seqs = append(n.seqs, b.Seq)
+			n.mu.Unlock()
 			var a pool.Answer
 			a, err = p.Beat(r.Context(), name, token, b)
 			out = map[string]any{"state": a.State, "next_ms": 20, "drain": a.Drain}

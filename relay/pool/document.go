@@ -30,6 +30,11 @@ type Document struct {
 	// Destinations: it speaks to the hosts of each recipient's domain, so that what fails
 	// there says nothing about other mail. The kind mx does.
 	Destinations bool `json:"destinations,omitempty"`
+
+	// Reassembles: its next hop takes mail apart and puts it together anew. It is given
+	// none that is signed or encrypted. What the provider of a service knows of this
+	// counts too.
+	Reassembles bool `json:"reassembles,omitempty"`
 }
 
 // Limits are what a service may be given; zero is none. What its provider knows of the

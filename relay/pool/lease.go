@@ -11,6 +11,7 @@ type lease struct {
 	here  time.Time // when this process heard the last one
 	there time.Time // when it learnt from the store that another process heard one
 	last  Beat      // what it said
+	seq   uint64    // of the last beat that this process heard
 }
 
 // enough is how many beats in a row make an agent that is not known one that is up.
@@ -19,7 +20,7 @@ const enough = 2
 // A Beat is what an agent says about itself, again and again.
 type Beat struct {
 	Epoch    Epoch  `json:"epoch,omitzero"`       // as it was told when it registered
-	Seq      uint64 `json:"seq"`                  // higher with every beat; 0: not counted
+	Seq      uint64 `json:"seq"`                  // higher with every beat to the same process; 0: not counted
 	Status   string `json:"status,omitempty"`     // up, degraded, drain or down; empty: up
 	Percent  int    `json:"weight_pct,omitempty"` // of its weight, 1 to 100; 0: all
 	Capacity int    `json:"capacity,omitempty"`   // mails at a time; 0: not told

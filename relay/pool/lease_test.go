@@ -99,6 +99,25 @@ func TestAServiceThatBeatsAnywhereIsUpEverywhere(t *testing.T) {
 	})
 }
 
+// An agent that counts its beats at each process by themselves, of which one hears more
+// and dies.
+func TestAProcessGoesOnHearingAServiceWhenAnotherDies(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		mortal, there, _ := sharing(t)
+		a := mortal.register(agent("a"))
+		b := a.at(there)
+		a.seq, b.seq = 1000, 0
+		for range 10 {
+			a.beat()
+			b.forSeconds(1)
+		}
+		for range 60 {
+			b.forSeconds(1)
+			there.is("a", pool.Up)
+		}
+	})
+}
+
 func TestABeatIsTakenByAProcessThatDoesNotKnowTheServiceYet(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		here, there, _ := sharing(t)

@@ -74,10 +74,15 @@ func (p *Pool) scheduler(domain string) schedule.Scheduler {
 
 // why says why no service could be picked. The caller holds the lock.
 func (p *Pool) why(w *relay.Want, now time.Time) error {
-	var up, fit, untried bool
+	var up, fit, untried, resting bool
 	soonest := time.Duration(0) // until a rate allows a mail
 	for _, s := range p.services {
-		if !s.inserted || !s.carries(w.Domain) {
+		tried := slices.Contains(w.Tried, s.name)
+		if !s.inserted {
+			resting = resting || s.returns() && !tried && s.suits(w)
+			continue
+		}
+		if !s.carries(w.Domain) {
 			continue
 		}
 		up = true
@@ -85,7 +90,7 @@ func (p *Pool) why(w *relay.Want, now time.Time) error {
 			continue
 		}
 		fit = true
-		if slices.Contains(w.Tried, s.name) {
+		if tried {
 			continue
 		}
 		untried = true
@@ -96,6 +101,8 @@ func (p *Pool) why(w *relay.Want, now time.Time) error {
 	switch {
 	case !up:
 		return relay.ErrNoService
+	case !untried && resting:
+		return relay.ErrResting
 	case !fit:
 		return relay.ErrUnfit
 	case !untried:
@@ -106,6 +113,10 @@ func (p *Pool) why(w *relay.Want, now time.Time) error {
 	}
 	return relay.ErrBusy
 }
+
+// returns reports whether a service that is not up is expected to be: one that the
+// operator has taken out is not. For an account that is broken no mail fails.
+func (s *service) returns() bool { return s.state < Draining }
 
 // take keeps room for a mail. The caller holds the lock.
 func (p *Pool) take(s *service, recipients int, now time.Time) *picked {

@@ -71,6 +71,71 @@ func TestWhyNoServiceIsPicked(t *testing.T) {
 	})
 }
 
+// Whether a mail may fail depends on who else could take it, and not on who is up.
+func TestAServiceThatRestsMayTakeWhatOthersDoNot(t *testing.T) {
+	tried := func(names ...string) func(*relay.Want) { return func(w *relay.Want) { w.Tried = names } }
+	signed := func(w *relay.Want) { w.Signed = true }
+	result := func(n int, r relay.Result) func(s *site) {
+		return func(s *site) {
+			s.fake("other").set(func(f *fake) { f.result = relay.Outcome{Result: r} })
+			for range n {
+				s.send(tried("rebuilds"))
+			}
+		}
+	}
+	for name, c := range map[string]struct {
+		harm  func(s *site)
+		state pool.State
+		rests bool
+	}{
+		"throttled":     {result(1, relay.Throttled), pool.Throttled, true},
+		"down":          {result(5, relay.Temporary), pool.Down, true},
+		"misconfigured": {result(1, relay.AccountFault), pool.Misconfigured, true},
+		"taken out": {func(s *site) {
+			if _, err := s.Drain(s.Context(), "other"); err != nil {
+				s.Fatal(err)
+			}
+		}, pool.Draining, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				s := newSite(t, func(o *pool.Options) {
+					o.Static = []pool.Document{
+						{Name: "rebuilds", Kind: "sendgrid"},
+						{Name: "other", Kind: "ses", Senders: []string{"example.org"}, Limits: pool.Limits{Octets: 5000}},
+					}
+				})
+				s.fake("rebuilds").set(func(f *fake) { f.limits = relay.Limits{Reassembles: true} })
+				s.warm()
+				c.harm(s)
+				s.is("other", c.state)
+				becauseTried, becauseSigned := relay.ErrTried, relay.ErrUnfit
+				if c.rests {
+					becauseTried, becauseSigned = relay.ErrResting, relay.ErrResting
+				}
+				s.refused(becauseTried, tried("rebuilds"))
+				s.refused(becauseSigned, signed)
+
+				// What that one would not take either does not wait for it.
+				s.refused(relay.ErrTried, tried("rebuilds", "other"))
+				s.refused(relay.ErrTried, tried("rebuilds"), func(w *relay.Want) { w.Octets = 5001 })
+				s.refused(relay.ErrUnfit, signed, func(w *relay.Want) { w.Domain = "example.net" })
+			})
+		})
+	}
+}
+
+// Of a service that has just come nothing is known, as of all after a start.
+func TestAServiceThatIsNotKnownYetMayTakeWhatOthersDoNot(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := newSite(t, static("a"))
+		s.warm()
+		s.register(agent("b"))
+		s.is("b", pool.Probing)
+		s.refused(relay.ErrResting, func(w *relay.Want) { w.Tried = []string{"a"} })
+	})
+}
+
 func TestRoomThatIsGivenBackIsTold(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s := newSite(t, static("a"))
@@ -434,6 +499,19 @@ func TestAnAgentMaySpeakToDestinationsToo(t *testing.T) {
 		s.is("direct", pool.Trial)
 		results(1, relay.Temporary)
 		s.is("direct", pool.Up)
+	})
+}
+
+func TestAnAgentMaySayThatItTakesMailApart(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := newSite(t)
+		d := agent("rebuilds")
+		d.Reassembles = true
+		s.register(d).forSeconds(3)
+		s.refused(relay.ErrUnfit, func(w *relay.Want) { w.Signed = true })
+		if got := s.send(); got != "rebuilds" {
+			t.Errorf("%s was chosen", got)
+		}
 	})
 }
 

@@ -343,11 +343,13 @@ func (s *service) owner(token string, epoch Epoch) error {
 	return nil
 }
 
-// hear counts a beat. The caller holds the lock.
+// hear counts a beat. Numbers are compared with those of beats heard here: an agent may
+// count for each process by itself. The caller holds the lock.
 func (p *Pool) hear(s *service, b Beat, now time.Time) {
-	if b.Seq != 0 && b.Seq <= s.lease.last.Seq {
+	if b.Seq != 0 && b.Seq <= s.lease.seq {
 		return // it comes late, and says nothing about now
 	}
+	s.lease.seq = max(s.lease.seq, b.Seq)
 	if b.Capacity != s.lease.last.Capacity {
 		defer p.announce()
 	}

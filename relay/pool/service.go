@@ -212,7 +212,7 @@ func (s *service) suits(w *relay.Want) bool {
 	return s.carries(w.Domain) &&
 		(s.limits.Octets == 0 || w.Octets <= s.limits.Octets) &&
 		!(s.takes.NoUTF8 && w.UTF8) &&
-		!(s.takes.Reassembles && w.Signed)
+		!(w.Signed && (s.takes.Reassembles || s.document.Reassembles))
 }
 
 // share are the limits of rate and quota that this process keeps to.

@@ -81,7 +81,7 @@ func (h *hop) connect(ctx context.Context) (*conn, error) {
 	stop := c.use(ctx)
 	err = c.begin()
 	if !stop() && err == nil {
-		err = ctx.Err()
+		err = context.Cause(ctx)
 	}
 	if err != nil {
 		_ = nc.Close()
@@ -120,8 +120,8 @@ func (c *conn) within(d time.Duration) error {
 	if err := c.net.SetDeadline(time.Now().Add(d)); err != nil {
 		return err
 	}
-	if err := c.ctx.Err(); err != nil { // its AfterFunc may have run before
-		return err
+	if c.ctx.Err() != nil { // its AfterFunc may have run before
+		return context.Cause(c.ctx)
 	}
 	return nil
 }

@@ -74,7 +74,7 @@ func TestRubbishFromAnInterfaceHasADefinedOutcome(t *testing.T) {
 		{"mailgun", 502, "", "<html>" + strings.Repeat("x", 2*answerMost), relay.Temporary},
 		{"ses", 200, "", "", relay.Ambiguous},
 		{"ses", 400, "x-amzn-ErrorType: ThrottlingException:http://internal.amazon.com/", "", relay.Throttled},
-		{"ses", 400, "", "<html>", relay.BadMessage},
+		{"ses", 400, "", "<html>", relay.Temporary},
 		{"sendgrid", 200, "", "", relay.Ambiguous},
 		{"sendgrid", 400, "", "<html>", relay.BadMessage},
 		{"sendgrid", 503, "", "<html>", relay.Temporary},

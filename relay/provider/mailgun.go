@@ -59,7 +59,6 @@ var mailgunHTTP = []rule{
 	{code: 403, result: relay.AccountFault},
 	{code: 404, result: relay.AccountFault}, // the domain, or the wrong part of the world
 	{code: 413, result: relay.BadMessage},
-	{code: 4, result: relay.BadMessage},
 }
 
 func (p *Mailgun) authorise(r *http.Request) { r.SetBasicAuth("api", p.opts.Key) }

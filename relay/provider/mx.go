@@ -63,7 +63,7 @@ func NewMX(o MXOptions) (*MX, error) {
 	if o.Dial == nil {
 		o.Dial = (&net.Dialer{Control: outside}).DialContext
 	}
-	o.Timeouts = o.Timeouts.orDefault()
+	o.Timeouts = o.Timeouts.orDefault(hostReply)
 	p := &MX{opts: o}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	return p, nil
@@ -174,7 +174,7 @@ func silent(out []relay.Outcome) {
 // domain hands a mail over to the first host that answers. All hosts together have the time
 // of one transaction: a domain that dawdles must not keep the others waiting.
 func (p *MX) domain(ctx context.Context, domain string, m relay.Mail) []relay.Outcome {
-	ctx, cancel := context.WithTimeout(ctx, longest(m))
+	ctx, cancel := inTime(ctx, &m, p.opts.Timeouts.Reply)
 	defer cancel()
 	hosts, o := p.hosts(ctx, domain)
 	return split(m, func(m relay.Mail) (out []relay.Outcome, together []int) {

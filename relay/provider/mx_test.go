@@ -241,7 +241,7 @@ func TestHostsThatDoNotAnswerAreNoFaultOfTheService(t *testing.T) {
 func TestADomainThatDawdlesIsLeft(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		nets := map[string]*pipeNet{"a.example:25": newPipeNet(), "b.example:25": newPipeNet()}
-		dawdle(t, nets["a.example:25"])
+		dawdle(t, nets["a.example:25"], 0)
 		good := serveSMTP(t, nets["b.example:25"], fake.SMTPOptions{})
 		p, err := NewMX(MXOptions{
 			Hello: "x", Resolver: zone{mx: map[string]string{"a.example": "10 a.example., 20 a.example."}, hosts: map[string]bool{"b.example": true}},
@@ -263,7 +263,7 @@ func TestADomainThatDawdlesIsLeft(t *testing.T) {
 func TestDomainsThatDawdleDoNotKeepAMailForever(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := newPipeNet()
-		dawdle(t, n)
+		dawdle(t, n, 0)
 		z, to := zone{hosts: map[string]bool{}}, []string{}
 		for i := range 100 {
 			domain := fmt.Sprintf("d%d.example", i)

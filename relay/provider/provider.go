@@ -10,6 +10,7 @@
 package provider
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -26,32 +27,57 @@ import (
 type Timeouts struct {
 	Connect time.Duration // a TCP connection, and a TLS handshake: 10 s
 	Command time.Duration // an answer before the content, and progress of the content: 60 s
-	Reply   time.Duration // the answer to the complete content: 120 s
+	Reply   time.Duration // the answer to the complete content: as below
 }
 
-func (t Timeouts) orDefault() Timeouts {
-	for _, d := range []struct {
-		timeout *time.Duration
-		value   time.Duration
-	}{{&t.Connect, 10 * time.Second}, {&t.Command, time.Minute}, {&t.Reply, 2 * time.Minute}} {
-		if *d.timeout == 0 {
-			*d.timeout = d.value
-		}
-	}
+// How long the answer to a complete content is waited for. Who gives up sooner than a host
+// that looks for viruses sends it the mail again and again (RFC 5321, section 4.5.3.2.6). A
+// smarthost may be an agent, which waits as long for a host of its own.
+const (
+	hostReply      = 10 * time.Minute
+	smarthostReply = 12 * time.Minute
+	makerReply     = 2 * time.Minute // by HTTP, where proxies do not wait for longer
+)
+
+func (t Timeouts) orDefault(reply time.Duration) Timeouts {
+	t.Connect = cmp.Or(t.Connect, 10*time.Second)
+	t.Command = cmp.Or(t.Command, time.Minute)
+	t.Reply = cmp.Or(t.Reply, reply)
 	return t
 }
 
-// A transaction of SMTP takes no longer than this, and the time that its content takes at a
-// slow pace, and its recipients: who takes an octet now and then is left at last.
+// A transaction of SMTP takes no longer than this up to the end of its content, and the time
+// that the content takes at a slow pace, and its recipients: who takes an octet now and then
+// is left at last.
 const (
 	transactionTime = 10 * time.Minute
 	slowest         = 32 << 10 // octets a second
 	slowestRcpt     = 2 * time.Second
 )
 
-// longest is how long a mail may take in one transaction.
+// longest is how long a mail may take in one transaction, without the answer to it.
 func longest(m relay.Mail) time.Duration {
 	return transactionTime + time.Duration(m.Submission.Octets/slowest)*time.Second + time.Duration(len(m.Recipients))*slowestRcpt
+}
+
+// inTime ends a context when a mail has taken too long: longer by the time of the answer,
+// once its content is complete.
+func inTime(ctx context.Context, m *relay.Mail, reply time.Duration) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	end := time.Now().Add(longest(*m))
+	over := time.AfterFunc(time.Until(end), func() { cancel(context.DeadlineExceeded) })
+	commit := m.Commit
+	m.Commit = func() error {
+		err := commit()
+		if err == nil {
+			over.Reset(time.Until(end) + reply)
+		}
+		return err
+	}
+	return ctx, func() {
+		over.Stop()
+		cancel(nil)
+	}
 }
 
 // A Dial opens connections, as [net.Dialer.DialContext] does.

@@ -52,7 +52,7 @@ func newEndpoint(o HTTPOptions, base string, limits relay.Limits, rules []rule) 
 	}
 	limits.Concurrency, limits.PerSecond = o.Limits.Concurrency, o.Limits.PerSecond
 
-	times := o.Timeouts.orDefault()
+	times := o.Timeouts.orDefault(makerReply)
 	transport := &http.Transport{
 		MaxIdleConnsPerHost:   requestsIdle,
 		IdleConnTimeout:       idleFor,

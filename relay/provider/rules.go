@@ -32,6 +32,7 @@ type reply struct {
 	enhanced string // status code (RFC 3463); empty: none
 	detail   string // of HTTP: the kind of error, or the field that it is about
 	text     string
+	to       string // the recipient whom it answers; empty: nobody in particular
 }
 
 // A rule says what a reply means. What it leaves empty may be anything.
@@ -42,6 +43,7 @@ type rule struct {
 	text   string // in the text, in lower case; or another, after |
 	result relay.Result
 	pause  time.Duration // of Throttled, where the reply does not say how long
+	silent bool          // about the recipient: the text does not name him
 
 	unasked, ofSender bool // as in relay.Outcome
 }
@@ -55,6 +57,8 @@ func (r rule) match(at step, said reply, text string) bool {
 		return false
 	case !slices.ContainsFunc(strings.Split(r.text, "|"), func(s string) bool { return strings.Contains(text, s) }):
 		return false
+	case r.silent && said.names():
+		return false
 	case r.detail == "":
 		return true
 	}
@@ -64,6 +68,11 @@ func (r rule) match(at step, said reply, text string) bool {
 		}
 	}
 	return false
+}
+
+// names reports whether the text has the address of the recipient in it.
+func (said reply) names() bool {
+	return said.to != "" && strings.Contains(strings.ToLower(said.text), strings.ToLower(said.to))
 }
 
 // echoed is what others may have chosen: addresses, and what else is quoted.
@@ -122,12 +131,24 @@ func until(header http.Header, text string, pause time.Duration) time.Time {
 	return at
 }
 
-// relayDenied is how servers say that they do not take mail of ours for elsewhere.
-const relayDenied = "relay access denied|relay denied|relay not|relaying|to relay|not relay|allowed rcpthosts"
+// Words of smarthosts. Many wait until RCPT to say whom they do not want.
+const (
+	// relayDenied: they do not take mail of ours for elsewhere.
+	relayDenied = "access denied|relay denied|relay not|relaying|to relay|not relay|allowed rcpthosts"
+	// usRejected: they do not take any of ours, or none of this sender.
+	usRejected = "client host|helo command|sender address rejected|sender verify"
+	// himRejected: they speak of the recipient.
+	himRejected = "recipient|mailbox|no such user|user unknown|unknown user"
+	// overRate: we have sent too much.
+	overRate = "sending limit|sending quota|relay limit|rate limit|daily limit|daily quota|hourly limit|hourly quota|per hour|per day"
+	// overSize: the mail has too much of something.
+	overSize = "size limit|length limit|line limit|hop limit|nesting limit|header limit|attachment limit"
+)
 
 // smtpRules are what replies of a smarthost mean that no maker's table knows (RFC 5321,
 // section 4.2; RFC 3463). A smarthost that refuses the sender refuses us: an account
-// that is closed or not allowed to use a domain must not make mail fail.
+// that is closed, has sent too much today or is not allowed to use a domain must not make
+// mail fail.
 var smtpRules = []rule{
 	{at: atDot, code: 535, detail: "5.7.1", result: relay.AccountFault, ofSender: true}, // of agents
 	{code: 530, result: relay.AccountFault},                                             // authentication required
@@ -138,28 +159,41 @@ var smtpRules = []rule{
 	{code: 4, detail: "4.4.5", result: relay.Throttled, pause: time.Minute}, // congestion; agents say until when
 	{code: 4, result: relay.Temporary},
 
+	{at: atDot, code: 5, detail: "5.1.[0-36]", result: relay.BadRecipient},         // see split
+	{at: atDot, code: 555, result: relay.BadMessage, unasked: true},                // of agents, for their next hop
+	{code: 5, text: "submission quota", result: relay.Throttled, pause: time.Hour}, // of Exchange
+	{at: atDot, code: 554, result: relay.BadMessage},                               // of agents, with the words of others
+	{at: atMail | atData | atDot, code: 552, result: relay.BadMessage},
+	{at: atMail | atData | atDot, code: 5, detail: "5.3.4", result: relay.BadMessage},
+	{at: atMail | atData | atDot, code: 5, detail: "5.6.*", result: relay.BadMessage},
+	{at: atMail | atData | atDot, code: 5, text: overSize, result: relay.BadMessage},
+	{code: 5, detail: "5.4.5", result: relay.Throttled, pause: time.Hour}, // of Gmail
+	{at: atMail | atData | atDot, code: 5, text: overRate, result: relay.Throttled, pause: time.Hour},
+	{at: atMail | atData | atDot, code: 5, text: "limit exceeded|quota exceeded", result: relay.Throttled, pause: time.Hour},
+
 	{at: atMail | atRcpt, code: 553, detail: "5.7.1", result: relay.AccountFault, ofSender: true}, // as Postfix says it
-	{at: atMail, code: 552, result: relay.BadMessage},
-	{at: atMail, code: 5, detail: "5.3.4", result: relay.BadMessage},
-	{at: atMail, code: 5, detail: "5.6.*", result: relay.BadMessage},
-	{at: atMail, code: 5, detail: "5.1.[78]", result: relay.BadMessage}, // this reverse-path
+	{at: atMail, code: 5, detail: "5.1.[78]", result: relay.BadMessage},                           // this reverse-path
 	{at: atMail, code: 501, result: relay.BadMessage},
 	{at: atMail, code: 553, result: relay.BadMessage},
 	{at: atMail, code: 555, result: relay.BadMessage},
 	{at: atMail, code: 5, result: relay.AccountFault, ofSender: true},
 
 	{at: atRcpt, code: 5, detail: "5.1.[78]", result: relay.BadMessage}, // it waited with that
+	{at: atRcpt, code: 5, text: usRejected, result: relay.AccountFault, ofSender: true},
 	{at: atRcpt, code: 5, detail: "5.1.*", result: relay.BadRecipient},
+	{at: atRcpt, code: 5, detail: "5.2.*", result: relay.BadRecipient},
+	{at: atRcpt, code: 5, detail: "5.4.1", result: relay.BadRecipient}, // of Exchange, which says "access denied"
+	{at: atRcpt, code: 5, text: overRate, result: relay.Throttled, pause: time.Hour},
 	{at: atRcpt, code: 5, text: relayDenied, result: relay.AccountFault, ofSender: true},
+	{at: atRcpt, code: 5, detail: "5.7.*", text: "limit exceeded|quota exceeded", result: relay.Throttled, pause: time.Hour},
+	{at: atRcpt, code: 5, detail: "5.7.*", text: himRejected, result: relay.BadRecipient},
+	{at: atRcpt, code: 5, detail: "5.7.*", silent: true, result: relay.AccountFault, ofSender: true},
 	{at: atRcpt, code: 503, result: relay.Temporary},
 	{at: atRcpt, code: 555, result: relay.BadMessage},
-	{at: atRcpt, code: 552, detail: "5.2.*", result: relay.BadRecipient},
 	{at: atRcpt, code: 552, result: relay.Temporary}, // too many, as RFC 821 said it: RFC 5321, section 4.5.3.1.10
 	{at: atRcpt, code: 5, detail: "5.5.3", result: relay.Temporary},
 	{at: atRcpt, code: 5, result: relay.BadRecipient},
 
-	{at: atDot, code: 5, detail: "5.1.[0-36]", result: relay.BadRecipient}, // see split
-	{at: atDot, code: 555, result: relay.BadMessage, unasked: true},        // of agents, for their next hop
 	{at: atData | atDot, code: 5, result: relay.BadMessage},
 }
 

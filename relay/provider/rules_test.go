@@ -1,7 +1,9 @@
 package provider
 
 import (
+	"cmp"
 	"net/http"
+	"regexp"
 	"strconv"
 	"testing"
 	"testing/synctest"
@@ -48,6 +50,28 @@ func TestWhatMakersSayBySMTPIsUnderstood(t *testing.T) {
 		{"sparkpost-smtp", atDot, "550 5.7.1 Unconfigured Sending Domain <example.org>", relay.AccountFault, 0},
 		{"", atDot, "451 4.4.5 rests, try again after Sat, 01 Jan 2000 00:00:21 GMT", relay.Throttled, 21 * time.Second},
 		{"", atDot, "451 4.4.5 congested", relay.Throttled, time.Minute},
+		{"", atDot, "550 5.4.5 Daily user sending limit exceeded. For more information on Gmail sending limits go elsewhere", relay.Throttled, time.Hour},
+		{"", atData, "550 5.4.5 Daily sending quota exceeded.", relay.Throttled, time.Hour},
+		{"", atRcpt, "550 5.4.5 Daily sending quota exceeded.", relay.Throttled, time.Hour},
+		{"", atDot, "550 5.7.1 Daily SMTP relay limit exceeded for user.", relay.Throttled, time.Hour},
+		{"", atMail, "550 5.7.1 Daily SMTP relay limit exceeded for user.", relay.Throttled, time.Hour},
+		{"", atRcpt, "550 5.7.1 Daily SMTP relay limit exceeded for customer.", relay.Throttled, time.Hour},
+		{"", atRcpt, "554 5.7.1 <ann@example.net>: Recipient address rejected: Policy Rejection- Quota Exceeded", relay.Throttled, time.Hour},
+		{"", atRcpt, "550 Daily quota exceeded", relay.Throttled, time.Hour},
+		{"", atRcpt, "550 5.2.1 <ann@example.net> may have no more mail per day", relay.BadRecipient, 0},
+		{"", atRcpt, "550 5.1.1 <ann@example.net> daily limit of riddles", relay.BadRecipient, 0},
+		{"", atDot, "554 5.2.0 The sender's submission quota was exceeded", relay.Throttled, time.Hour},
+		{"", atDot, "550 quota exceeded", relay.Throttled, time.Hour},
+		{"", atDot, "554 5.7.1 quota exceeded", relay.BadMessage, 0}, // what an agent heard from a host of one recipient
+		{"", atDot, "550 limit exceeded, try again after Sat, 01 Jan 2000 00:02:00 UTC", relay.Throttled, 2 * time.Minute},
+		{"", atDot, "552 5.3.4 Message size limit exceeded", relay.BadMessage, 0},
+		{"", atDot, "550 message size limit exceeded", relay.BadMessage, 0},
+		{"", atDot, "554 5.6.0 nesting limit exceeded", relay.BadMessage, 0},
+		{"", atDot, "500 line length limit exceeded", relay.BadMessage, 0},
+		{"", atDot, "554 5.4.6 hop limit exceeded", relay.BadMessage, 0},
+		{"", atDot, "552 5.2.2 quota exceeded", relay.BadMessage, 0},
+		{"", atRcpt, "552 5.2.2 quota exceeded", relay.BadRecipient, 0},
+		{"", atRcpt, "550 mailbox quota exceeded", relay.BadRecipient, 0},
 		{"", atRequest, "299 what nobody understands", relay.Temporary, 0},
 	} {
 		synctest.Test(t, func(t *testing.T) {
@@ -91,6 +115,9 @@ func TestWhatMakersSayByHTTPIsUnderstood(t *testing.T) {
 		{"mailgun", mailgunHTTP, 500, "", "Internal Server Error", relay.Temporary, 0},
 		{"mailgun", mailgunHTTP, 504, "", "Gateway Timeout", relay.Temporary, 0},
 		{"mailgun", mailgunHTTP, 302, "", "Found", relay.Temporary, 0},
+		{"mailgun", mailgunHTTP, 408, "", "Request Timeout", relay.Temporary, 0},
+		{"mailgun", mailgunHTTP, 409, "", "Conflict", relay.Temporary, 0},
+		{"mailgun", mailgunHTTP, 425, "", "Too Early", relay.Temporary, 0},
 
 		{"ses", sesHTTP, 429, "TooManyRequestsException", "Too many requests", relay.Throttled, time.Second},
 		{"ses", sesHTTP, 400, "ThrottlingException", "Maximum sending rate exceeded.", relay.Throttled, time.Second},
@@ -105,7 +132,18 @@ func TestWhatMakersSayByHTTPIsUnderstood(t *testing.T) {
 		{"ses", sesHTTP, 403, "InvalidSignatureException", "The request signature we calculated does not match", relay.AccountFault, 0},
 		{"ses", sesHTTP, 400, "BadRequestException", "Local address contains control or whitespace", relay.BadRecipient, 0},
 		{"ses", sesHTTP, 400, "BadRequestException", "Missing required header 'From'.", relay.BadMessage, 0},
+		{"ses", sesHTTP, 413, "", "Request Entity Too Large", relay.BadMessage, 0},
 		{"ses", sesHTTP, 500, "InternalFailure", "", relay.Temporary, 0},
+		{"ses", sesHTTP, 400, "RequestExpired", "The request has expired", relay.Temporary, 0},
+		{"ses", sesHTTP, 403, "InvalidSignatureException", "Signature expired: 20000101T000000Z is now earlier than 20000101T001000Z", relay.Temporary, 0},
+		{"ses", sesHTTP, 403, "InvalidSignatureException", "Signature not yet current: 20000101T003000Z is still later than 20000101T001500Z", relay.Temporary, 0},
+		{"ses", sesHTTP, 400, "NotAuthorized", "", relay.AccountFault, 0},
+		{"ses", sesHTTP, 400, "IncompleteSignature", "", relay.AccountFault, 0},
+		{"ses", sesHTTP, 400, "InvalidClientTokenId", "", relay.AccountFault, 0},
+		{"ses", sesHTTP, 400, "AccessDeniedException", "", relay.AccountFault, 0},
+		{"ses", sesHTTP, 400, "ValidationError", "", relay.Temporary, 0},
+		{"ses", sesHTTP, 400, "", "Bad Request", relay.Temporary, 0},
+		{"ses", sesHTTP, 409, "ConflictException", "", relay.Temporary, 0},
 
 		{"sendgrid", sendGridHTTP, 400, "personalizations.0.to.3.email", "Does not contain a valid address.", relay.BadRecipient, 0},
 		{"sendgrid", sendGridHTTP, 400, "subject", "The subject is required.", relay.BadMessage, 0},
@@ -115,6 +153,9 @@ func TestWhatMakersSayByHTTPIsUnderstood(t *testing.T) {
 		{"sendgrid", sendGridHTTP, 413, "", "Payload too large", relay.BadMessage, 0},
 		{"sendgrid", sendGridHTTP, 429, "", "too many requests", relay.Throttled, time.Second},
 		{"sendgrid", sendGridHTTP, 503, "", "Service unavailable", relay.Temporary, 0},
+		{"sendgrid", sendGridHTTP, 408, "", "Request Timeout", relay.Temporary, 0},
+		{"sendgrid", sendGridHTTP, 409, "", "Conflict", relay.Temporary, 0},
+		{"sendgrid", sendGridHTTP, 425, "", "Too Early", relay.Temporary, 0},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			o := reply{code: c.code, detail: c.detail, text: c.text}.outcome(atRequest, nil, c.rules)
@@ -127,6 +168,9 @@ func TestWhatMakersSayByHTTPIsUnderstood(t *testing.T) {
 		})
 	}
 }
+
+// recipient is how those of these replies look.
+var recipient = regexp.MustCompile(`("[^"]*"|[a-z]+)@(relay\.nosuch\.example|example\.net)`)
 
 // Anybody may have an address that looks like what a server says of us.
 func TestWhatAUserWritesBreaksNoAccount(t *testing.T) {
@@ -149,6 +193,23 @@ func TestWhatAUserWritesBreaksNoAccount(t *testing.T) {
 		{"", atRcpt, "550 relay not permitted", relay.AccountFault, true},
 		{"", atRcpt, "550 5.7.1 Unable to relay", relay.AccountFault, true},
 		{"", atRcpt, "553 sorry, that domain isn't in my list of allowed rcpthosts (#5.7.1)", relay.AccountFault, true},
+		{"", atRcpt, "554 5.7.1 <unknown[192.0.2.1]>: Client host rejected: Access denied", relay.AccountFault, true},
+		{"", atRcpt, "554 Client host rejected: Access denied", relay.AccountFault, true},
+		{"", atRcpt, "554 5.7.1 <relay.example.org>: Helo command rejected: Access denied", relay.AccountFault, true},
+		{"", atRcpt, "504 5.5.2 <relay>: Helo command rejected: need fully-qualified hostname", relay.AccountFault, true},
+		{"", atRcpt, "554 5.7.1 Service unavailable; Client host [192.0.2.1] blocked using dnsbl.example", relay.AccountFault, true},
+		{"", atRcpt, "550 5.7.25 Client host rejected: cannot find your hostname, [192.0.2.1]", relay.AccountFault, true},
+		{"", atRcpt, "554 5.7.1 <fred@example.org>: Sender address rejected: Access denied", relay.AccountFault, true},
+		{"", atRcpt, "550 5.1.0 <fred@example.org>: Sender address rejected: User unknown in local recipient table", relay.AccountFault, true},
+		{"", atRcpt, "554 5.7.1 <x@example.net>: Recipient address rejected: Access denied", relay.AccountFault, true},
+		{"", atRcpt, "550 5.7.1 your address has a bad name, see https://example.net/", relay.AccountFault, true},
+		{"", atRcpt, "550 5.7.26 SPF fails; ask postmaster@smarthost.example", relay.AccountFault, true},
+		{"", atRcpt, "550 5.7.1 x@example.net takes no mail of yours", relay.BadRecipient, false},
+		{"", atRcpt, "550 5.7.1 <X@Example.NET>: no", relay.BadRecipient, false},
+		{"", atRcpt, "550 5.7.1 no such user", relay.BadRecipient, false},
+		{"", atRcpt, "550 5.7.1 recipient takes mail of his company only", relay.BadRecipient, false},
+		{"", atRcpt, "550 5.4.1 Recipient address rejected: Access denied", relay.BadRecipient, false},
+		{"", atRcpt, `550 5.7.1 <"client host rejected"@example.net>: no`, relay.BadRecipient, false},
 		{"", atMail, "550 5.7.1 you may not", relay.AccountFault, true},
 		{"", atMail, "535 5.7.1 who are you", relay.AccountFault, false},
 		{"ses-smtp", atRcpt, `550 5.1.1 <"not verified"@example.net> no such user`, relay.BadRecipient, false},
@@ -168,7 +229,8 @@ func TestWhatAUserWritesBreaksNoAccount(t *testing.T) {
 			t.Fatal(err)
 		}
 		enhanced, text := cutEnhanced(c.line[4:], code)
-		o := reply{code: code, enhanced: enhanced, text: text}.outcome(c.at, nil, presets[c.preset].rules, smtpRules)
+		to := cmp.Or(recipient.FindString(text), "x@example.net")
+		o := reply{code: code, enhanced: enhanced, text: text, to: to}.outcome(c.at, nil, presets[c.preset].rules, smtpRules)
 		if o.Result != c.want || o.OfSender != c.ofSender {
 			t.Errorf("%s: %v, of the sender %v", c.line, o.Result, o.OfSender)
 		}

@@ -60,7 +60,6 @@ var sendGridHTTP = []rule{
 	{code: 403, result: relay.AccountFault},
 	{code: 404, result: relay.AccountFault},
 	{code: 413, result: relay.BadMessage},
-	{code: 4, result: relay.BadMessage},
 }
 
 func (p *SendGrid) authorise(r *http.Request) { r.Header.Set("Authorization", "Bearer "+p.opts.Key) }

@@ -50,18 +50,29 @@ func NewSES(o SESOptions) (*SES, error) {
 	return &SES{newEndpoint(o.HTTPOptions, "https://email."+o.Region+".amazonaws.com", limits, sesHTTP), o}, nil
 }
 
-// sesHTTP is from the model of the interface; the detail is the kind of error.
+// sesHTTP is from the model of the interface, and what all of Amazon's have in common; the
+// detail is the kind of error. A request that is too old or too new is none of the mail's:
+// a clock is wrong, or it was long on its way.
 var sesHTTP = []rule{
 	{text: "daily message quota exceeded", result: relay.Throttled, pause: time.Hour},
 	{detail: "LimitExceededException", result: relay.Throttled, pause: time.Hour},
 	{text: "maximum sending rate exceeded", result: relay.Throttled, pause: time.Second},
 	{detail: "Throttling*", result: relay.Throttled, pause: time.Second},
 	{code: 429, result: relay.Throttled, pause: time.Second},
+	{detail: "RequestExpired", result: relay.Temporary},
+	{text: "signature expired|signature not yet current", result: relay.Temporary},
 	{text: "not verified", result: relay.AccountFault, ofSender: true},
 	{detail: "MailFromDomainNotVerifiedException", result: relay.AccountFault, ofSender: true},
-	{detail: "AccessDeniedException", result: relay.AccountFault, ofSender: true}, // to the identity perhaps
+	{detail: "AccessDenied*", result: relay.AccountFault, ofSender: true}, // to the identity perhaps
 	{detail: "AccountSuspendedException", result: relay.AccountFault},
 	{detail: "SendingPausedException", result: relay.AccountFault},
+	{detail: "NotAuthorized", result: relay.AccountFault},
+	{detail: "IncompleteSignature*", result: relay.AccountFault},
+	{detail: "SignatureDoesNotMatch*", result: relay.AccountFault},
+	{detail: "InvalidClientTokenId*", result: relay.AccountFault},
+	{detail: "MissingAuthenticationToken*", result: relay.AccountFault},
+	{detail: "UnrecognizedClient*", result: relay.AccountFault},
+	{detail: "ExpiredToken*", result: relay.AccountFault},
 	{code: 401, result: relay.AccountFault},
 	{code: 403, result: relay.AccountFault},
 	{code: 404, result: relay.AccountFault}, // the configuration set
@@ -70,8 +81,8 @@ var sesHTTP = []rule{
 	{detail: "BadRequestException", text: "domain contains", result: relay.BadRecipient},
 	{detail: "BadRequestException", text: "local address contains", result: relay.BadRecipient},
 	{detail: "BadRequestException", text: "invalid email address", result: relay.BadRecipient},
-	{code: 408, result: relay.Temporary},
-	{code: 4, result: relay.BadMessage},
+	{detail: "BadRequestException", result: relay.BadMessage},
+	{code: 413, result: relay.BadMessage},
 }
 
 func (p *SES) authorise(sum [sha256.Size]byte) func(*http.Request) {

@@ -79,7 +79,7 @@ func NewSMTP(o SMTPOptions) (*SMTP, error) {
 		hop: hop{
 			addr: o.Addr, host: host, hello: o.Hello, security: o.Security, tls: o.TLS,
 			username: o.Username, password: o.Password, auth: o.preset.auth,
-			times: o.Timeouts.orDefault(), dial: o.Dial,
+			times: o.Timeouts.orDefault(smarthostReply), dial: o.Dial,
 			rules: [][]rule{o.preset.rules, smtpRules}, remoteID: o.preset.remoteID, prefix: o.preset.prefix,
 		},
 		limits: o.Limits,
@@ -143,7 +143,7 @@ func (p *SMTP) send(ctx context.Context, m relay.Mail) (out []relay.Outcome, tog
 		return all(len(m.Recipients), transport(textContent)), nil
 	}
 	defer content.Close()
-	ctx, cancel := context.WithTimeout(ctx, longest(m))
+	ctx, cancel := inTime(ctx, &m, p.hop.times.Reply)
 	defer cancel()
 
 	c := p.take()

@@ -40,6 +40,8 @@ func TestAReplyAtEachStepHasItsResult(t *testing.T) {
 		{"RCPT", "status:550 5.1.1 no such user", relay.BadRecipient},
 		{"RCPT", "status:553 bad name", relay.BadRecipient},
 		{"RCPT", "status:554 5.7.1 Relay access denied", relay.AccountFault},
+		{"RCPT", "status:554 5.7.1 we do not know you", relay.AccountFault},
+		{"RCPT", "status:550 5.7.1 not for Ann@example.net", relay.BadRecipient},
 		{"RCPT", "status:552 5.2.2 full", relay.BadRecipient},
 		{"RCPT", "status:552 too many", relay.Temporary},
 		{"DATA", "status:451 4.3.0 later", relay.Temporary},
@@ -84,7 +86,7 @@ func TestSilenceAndResetsAreAmbiguousAtTheDotAndNowhereElse(t *testing.T) {
 				bubble(t, smtpRig(withPassword), func(t *testing.T, r *rig) {
 					result, patience := relay.Transport, time.Minute
 					if step == "dot" {
-						result, patience = relay.Ambiguous, 2*time.Minute
+						result, patience = relay.Ambiguous, 12*time.Minute
 					}
 					if mode == "reset" {
 						patience = 0
@@ -186,8 +188,9 @@ func TestWhoDoesNotAnswerAnyMoreIsNotAskedWhomHeMeant(t *testing.T) {
 	})
 }
 
-// dawdle takes 64 KiB of each content every 59 s.
-func dawdle(t *testing.T, n *pipeNet) {
+// dawdle takes 64 KiB of each content every 59 s, and thinks about the whole before it
+// takes the mail.
+func dawdle(t *testing.T, n *pipeNet, thinks time.Duration) {
 	t.Helper()
 	var all sync.WaitGroup
 	all.Go(func() {
@@ -205,10 +208,14 @@ func dawdle(t *testing.T, n *pipeNet) {
 						_, err = io.WriteString(c, []string{"250 x\r\n", "250 ok\r\n", "250 ok\r\n", "354 go\r\n"}[step])
 					}
 				}
-				for err == nil {
+				for line := ""; err == nil && line != ".\r\n"; {
 					time.Sleep(59 * time.Second)
-					_, err = io.CopyN(io.Discard, in, 64<<10)
+					for took := 0; err == nil && took < 64<<10 && line != ".\r\n"; took += len(line) {
+						line, err = in.ReadString('\n')
+					}
 				}
+				time.Sleep(thinks)
+				_, _ = io.WriteString(c, "250 ok\r\n") // whoever still listens
 			})
 		}
 	})
@@ -220,7 +227,7 @@ func TestWhoTakesAnOctetNowAndThenIsLeft(t *testing.T) {
 		n := newPipeNet()
 		p, err := NewSMTP(SMTPOptions{Addr: testAddr, Hello: "x", Security: NoTLS, Dial: n.Dial})
 		closing(t, p, err)
-		dawdle(t, n)
+		dawdle(t, n, 0)
 		content := letter + strings.Repeat("And so on.\r\n", 1<<20/12)
 		start, m := time.Now(), newMail(t, content, "ann@example.net")
 		want(t, p.Send(t.Context(), m)[0], relay.Transport)
@@ -228,6 +235,27 @@ func TestWhoTakesAnOctetNowAndThenIsLeft(t *testing.T) {
 			t.Errorf("it took %v", spent)
 		}
 	})
+}
+
+// A host may look at a mail for long once it has all of it.
+func TestTheAnswerToAMailHasItsTimeAfterTheContent(t *testing.T) {
+	for _, c := range []struct {
+		thinks time.Duration
+		want   relay.Result
+	}{{9*time.Minute + 50*time.Second, relay.Success}, {10*time.Minute + 10*time.Second, relay.Ambiguous}} {
+		synctest.Test(t, func(t *testing.T) {
+			content := letter + strings.Repeat("And so on.\r\n", 1<<19/12)
+			n := newPipeNet()
+			p, err := NewMX(MXOptions{Hello: "x", Resolver: zone{hosts: map[string]bool{"a.example": true}}, Dial: n.Dial})
+			closing(t, p, err)
+			dawdle(t, n, c.thinks)
+			start := time.Now()
+			want(t, p.Send(t.Context(), newMail(t, content, "ann@a.example"))[0], c.want)
+			if spent := time.Since(start); spent < 17*time.Minute {
+				t.Errorf("it took %v", spent)
+			}
+		})
+	}
 }
 
 func TestALargeMailHasMoreTime(t *testing.T) {

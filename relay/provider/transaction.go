@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"restante/internal/dotline"
+	"restante/mailbox"
 	"restante/relay"
 )
 
@@ -72,6 +73,11 @@ func (t *transaction) unfit() (relay.Outcome, bool) {
 
 func (t *transaction) octets() int64 { return t.mail.Submission.Octets + int64(len(t.prefix)) }
 
+// recipient is the one at a place of the mail.
+func (t *transaction) recipient(n int) mailbox.Address {
+	return t.mail.Submission.Recipients[t.mail.Recipients[n]]
+}
+
 func (t *transaction) mailFrom() string {
 	s := t.mail.Submission
 	line := "MAIL FROM:<" + s.From.String() + ">"
@@ -84,7 +90,7 @@ func (t *transaction) mailFrom() string {
 	if s.UTF8 {
 		line += " SMTPUTF8"
 	}
-	return line
+	return line + t.dsnOfMail()
 }
 
 // envelope says everything up to DATA. It reports true where the content is due.
@@ -95,8 +101,8 @@ func (t *transaction) envelope() (ready bool, err error) {
 	}
 	mail := len(lines)
 	lines = append(lines, t.mailFrom())
-	for _, r := range t.mail.Recipients {
-		lines = append(lines, "RCPT TO:<"+t.mail.Submission.Recipients[r].String()+">")
+	for n := range t.mail.Recipients {
+		lines = append(lines, "RCPT TO:<"+t.recipient(n).String()+">"+t.dsnOfRcpt(n))
 	}
 	data := len(lines)
 	lines = append(lines, "DATA")
@@ -146,6 +152,7 @@ func (t *transaction) envelope() (ready bool, err error) {
 				if n := i - mail - 1; good {
 					accepted++
 				} else if !t.known[n] {
+					r.to = t.recipient(n).String()
 					t.outcomes[n], t.known[n] = r.outcome(atRcpt, nil, t.hop.rules...), true
 				}
 			case r.code == 354 && accepted > 0:

@@ -60,6 +60,18 @@ func Late(d time.Duration) Fault {
 	}
 }
 
+// Behind reports success, and what the call was to write arrives after a while, as what a
+// data centre has acknowledged does in another when the line between them is back.
+func Behind(d time.Duration) Fault {
+	return func(ctx context.Context, c Call) error {
+		if !c.writes() {
+			return c.Do(ctx)
+		}
+		time.AfterFunc(d, func() { _ = c.Do(context.WithoutCancel(ctx)) })
+		return nil
+	}
+}
+
 // Halve makes a Load fail half-way. Any other call fails.
 func Halve(ctx context.Context, c Call) error {
 	if c.halve != nil {

@@ -42,6 +42,7 @@ func TestAFaultBecomesOfTheCallsOfAPlan(t *testing.T) {
 		"fail":                        {relaytest.Fail, true, 0, 0, 0},
 		"done and reported failed":    {relaytest.Lie, true, 1, 1, 1},
 		"reported failed, done late":  {relaytest.Late(5 * time.Second), true, 0, 0, 1},
+		"reported done, done late":    {relaytest.Behind(5 * time.Second), false, 0, 0, 1},
 		"half done":                   {relaytest.Halve, true, 0, 0, 0},
 		"hang":                        {relaytest.Hang, true, 0, 0, 0},
 		"done after a while":          {relaytest.Delay(time.Second / 2), false, 1, 1, 1},
