@@ -48,9 +48,6 @@ const (
 	// partitions at once.
 	addressPage    = 256
 	addressReaders = 8
-	// farTimeout is how long Put waits for the other data centres. A coordinator
-	// waits as long for those that it does not know to be away.
-	farTimeout = 2 * time.Second
 	// routeMemory is how much longer than its life the row of a temporary address
 	// stays. The row remembers the life number; when it is forgotten, what was in
 	// the maildrop must be gone.
@@ -105,25 +102,23 @@ func (a *addresses) Put(ctx context.Context, address mailbox.Address, r mailbox.
 }
 
 // put writes a route in every data centre. One that cannot be reached hears of it
-// later: until then it asks the others before it says that there is no such address.
+// later: until then it asks the others before it says that there is no such address. It is
+// waited for as long as a statement may take, which is enough to ask a second node here:
+// that the first does not answer may be its own fault.
 func (a *addresses) put(ctx context.Context, address mailbox.Address, r mailbox.Route) error {
 	level := EachQuorum
-	widely := func(do func(context.Context) error) error {
-		if level == EachQuorum {
-			far, cancel := context.WithTimeout(ctx, farTimeout)
-			defer cancel()
-			err := do(far)
-			if !errors.Is(err, mailbox.ErrUnavailable) || ctx.Err() != nil {
-				return err
-			}
-			a.options.Log.Warn("address written in this data centre only", "address", address, "err", err)
-			level = LocalQuorum
+	widely := func(do func() error) error {
+		err := do()
+		if level == LocalQuorum || !errors.Is(err, mailbox.ErrUnavailable) || ctx.Err() != nil {
+			return err
 		}
-		return do(ctx)
+		a.options.Log.Warn("address written in this data centre only", "address", address, "err", err)
+		level = LocalQuorum
+		return do()
 	}
 	key := []any{address.Domain, shardOf(address), address.Local}
 	var old addressCell
-	if err := widely(func(ctx context.Context) (err error) {
+	if err := widely(func() (err error) {
 		old, err = a.cell(ctx, level, key)
 		return err
 	}); err != nil {
@@ -131,7 +126,7 @@ func (a *addresses) put(ctx context.Context, address mailbox.Address, r mailbox.
 	}
 	at := a.puts.after(a.options.Now(), old.at)
 	args := append(key, route(r), old.ttlFor(r, a.options.Now()))
-	return widely(func(ctx context.Context) error { return a.write(ctx, insertAddress, level, at, args...) })
+	return widely(func() error { return a.write(ctx, insertAddress, level, at, args...) })
 }
 
 // An addressCell is what Cassandra knows of a route that is there already.

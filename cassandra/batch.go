@@ -23,7 +23,7 @@ func (s *session) writeTogether(ctx context.Context, st *statement, level Consis
 	for _, w := range writes {
 		weight += w.statement.weight(w.args)
 	}
-	return s.carryOut(ctx, st, weight, func(c *call, db *connected) error {
+	return s.carryOut(ctx, st, level, weight, func(c *call, db *connected) error {
 		b := db.NewBatch(gocql.LoggedBatch).WithContext(c)
 		b.SetConsistency(level.code())
 		for _, w := range writes {

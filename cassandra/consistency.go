@@ -30,6 +30,9 @@ var consistencies = [...]gocql.Consistency{
 
 func (c Consistency) code() gocql.Consistency { return consistencies[c] }
 
+// far reports whether nodes of other data centres have to answer, if there are any.
+func (c Consistency) far() bool { return c == EachQuorum || c == everyReplica }
+
 // String is the name that Cassandra uses.
 func (c Consistency) String() string { return c.code().String() }
 

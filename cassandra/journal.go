@@ -2,6 +2,7 @@ package cassandra
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 
@@ -30,9 +31,9 @@ var (
 		name: "relay_segment select",
 		cql:  "SELECT segment FROM relay_segment WHERE lane = ?",
 	}
-	deleteSegment = &statement{
+	deleteSegments = &statement{
 		name: "relay_segment delete",
-		cql:  "DELETE FROM relay_segment WHERE lane = ? AND segment = ?",
+		cql:  "DELETE FROM relay_segment WHERE lane = ? AND segment >= ? AND segment <= ?",
 	}
 	insertEvents = &statement{name: "relay_event insert"} // several of the next
 	insertEvent  = &statement{
@@ -79,11 +80,19 @@ const (
 )
 
 // journal is relay.Journal.
-type journal struct{ *session }
+type journal struct {
+	*session
+	segments *segments
+}
+
+var errSegmentClosed = errors.New("it was closed")
 
 // Open writes the lane again with each of its segments, so that it stays known as long
 // as they do.
 func (j *journal) Open(ctx context.Context, s relay.Segment) error {
+	if !j.segments.open(s) {
+		return fmt.Errorf("cassandra: open segment %s: %w", s.ID, errSegmentClosed)
+	}
 	at := insertedAt(s.ID)
 	err := j.write(ctx, insertLane, j.options.Acknowledge, at, j.options.Datacenter, s.Lane)
 	if err == nil {
@@ -156,7 +165,7 @@ func (j *journal) Content(ctx context.Context, s relay.Segment, message mailbox.
 }
 
 // Close deletes the events first: where the rest fails, the segment is still listed for
-// whoever closes it again.
+// whoever closes it again, and is taken off the list with the next.
 func (j *journal) Close(ctx context.Context, s relay.Segment) error {
 	at := deletedAt(j.options.Now(), s.ID)
 	err := j.writeTogether(ctx, deleteEvents, LocalQuorum, []bound{
@@ -164,7 +173,8 @@ func (j *journal) Close(ctx context.Context, s relay.Segment) error {
 		{deleteRelayContents, []any{int64(at), s.Lane, s.ID}},
 	})
 	if err == nil {
-		err = j.write(ctx, deleteSegment, LocalQuorum, at, s.Lane, s.ID)
+		first, last := j.segments.close(s)
+		err = j.write(ctx, deleteSegments, LocalQuorum, deletedAt(j.options.Now(), last), s.Lane, first, last)
 	}
 	if err != nil {
 		return fmt.Errorf("cassandra: close segment %s: %w", s.ID, err)

@@ -201,15 +201,17 @@ func newest(list []mailbox.Message, before mailbox.MessageID, n int) []mailbox.M
 }
 
 // listing is what a maildrop shows of its lines at a time. A message that was added
-// twice, each time as a new one, has two lines: it is listed once and without a
-// place, so that removing it finds both.
+// twice, each time as a new one, has two lines: it is listed once, as the later one has
+// it, for as many recipients as either has, and without a place, so that removing it finds
+// both.
 func listing(lines []mailbox.Message, now time.Time) []mailbox.Message {
 	lines = slices.DeleteFunc(lines, func(m mailbox.Message) bool { return !m.Expires.IsZero() && !now.Before(m.Expires) })
 	lines = inOrder(lines)
 	listed := lines[:0]
 	for _, m := range lines {
 		if n := len(listed); n > 0 && listed[n-1].ID == m.ID {
-			listed[n-1].Place = mailbox.Place{}
+			m.Place, m.Recipients = mailbox.Place{}, max(m.Recipients, listed[n-1].Recipients)
+			listed[n-1] = m
 		} else {
 			listed = append(listed, m)
 		}

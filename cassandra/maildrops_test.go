@@ -50,6 +50,28 @@ func add(t testing.TB, m mailbox.Maildrops, entries []mailbox.Entry) {
 	}
 }
 
+// A notification that is composed again has other octets, and perhaps more recipients.
+func TestAMessageThatWasAddedAgainIsListedAsItWasLast(t *testing.T) {
+	t.Parallel()
+	id, early, late := ids.Next(), ids.Next(), ids.Next()
+	line := func(lane mailbox.MessageID, ord, octets int64, recipients int) mailbox.Message {
+		return mailbox.Message{ID: id, Octets: octets, Recipients: recipients, Place: mailbox.Place{Lane: lane, Ord: ord}}
+	}
+	for name, lines := range map[string][]mailbox.Message{
+		"in one lane":  {line(early, 3, 10, 1), line(early, 7, 20, 2)},
+		"in two lanes": {line(early, 3, 10, 2), line(late, 0, 20, 1)},
+		"thrice":       {line(early, 3, 30, 2), line(early, 4, 10, 1), line(late, 0, 20, 1)},
+	} {
+		want := mailbox.Message{ID: id, Octets: 20, Recipients: 2}
+		for i := range lines {
+			pruned := append(listing(slices.Clone(lines[:i]), time.Now()), lines[i:]...)
+			if got := listing(pruned, time.Now()); !slices.Equal(got, []mailbox.Message{want}) {
+				t.Errorf("%s: listed is %+v, want %+v", name, got, want)
+			}
+		}
+	}
+}
+
 func listOf(t testing.TB, m mailbox.Maildrops, drop mailbox.MaildropID) []mailbox.Message {
 	t.Helper()
 	list, err := m.List(t.Context(), drop)

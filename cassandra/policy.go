@@ -17,6 +17,7 @@ type call struct {
 	context.Context
 	only  *gocql.HostInfo // where not nil: no other node is asked
 	blind bool            // it is not known where the partition is
+	far   bool            // nodes of other data centres have to answer, too
 	host  string          // the last one asked
 	tries int
 }
@@ -43,7 +44,7 @@ const (
 	// silent; shorter ones were the caller's.
 	silence = time.Second
 	// silentFor is how long a node is then left alone. One statement looks whether
-	// it is back.
+	// it is back, of those that have the time to go elsewhere afterwards.
 	silentFor = 5 * time.Second
 )
 
@@ -196,7 +197,7 @@ func (p *policy) Pick(q gocql.ExecutableQuery) gocql.NextHost {
 	var last []*gocql.HostInfo
 	return func() gocql.SelectedHost {
 		for s := next(); s != nil; s = next() {
-			if n := p.node(s.Info()); n == nil || n.answers(time.Now()) {
+			if n := p.node(s.Info()); n == nil || n.answers(time.Now(), c) {
 				return p.choose(s.Info(), c)
 			}
 			last = append(last, s.Info())
@@ -211,12 +212,18 @@ func (p *policy) Pick(q gocql.ExecutableQuery) gocql.NextHost {
 }
 
 // answers reports whether a node is worth a statement.
-func (n *node) answers(now time.Time) bool {
+func (n *node) answers(now time.Time, c *call) bool {
 	since := n.silent.Load()
 	if since == 0 {
 		return true
 	}
-	return now.Sub(time.Unix(0, since)) > silentFor && n.silent.CompareAndSwap(since, now.UnixNano())
+	if now.Sub(time.Unix(0, since)) <= silentFor {
+		return false
+	}
+	if end, ends := c.Deadline(); ends && end.Sub(now) <= tryTimeout {
+		return false
+	}
+	return n.silent.CompareAndSwap(since, now.UnixNano())
 }
 
 func (p *policy) choose(h *gocql.HostInfo, c *call) gocql.SelectedHost {
@@ -236,7 +243,9 @@ type choice struct {
 
 func (c *choice) Info() *gocql.HostInfo { return c.HostInfo }
 
-// Mark is called with the outcome, by the goroutine of the statement.
+// Mark is called with the outcome, by the goroutine of the statement. That a statement
+// had no answer says nothing about the node that was asked where it waits for other data
+// centres: the link to them may be cut.
 func (c *choice) Mark(err error) {
 	c.call.host = c.ConnectAddressAndPort()
 	c.call.tries++
@@ -247,7 +256,9 @@ func (c *choice) Mark(err error) {
 	ended := c.call.Err()
 	switch {
 	case errors.Is(err, gocql.ErrTimeoutNoResponse), errors.Is(ended, context.DeadlineExceeded) && time.Since(c.since) > silence:
-		c.node.silent.Store(time.Now().UnixNano())
+		if !c.call.far {
+			c.node.silent.Store(time.Now().UnixNano())
+		}
 	case err == nil && ended == nil && c.node.silent.Load() != 0:
 		c.node.silent.Store(0)
 	}

@@ -110,6 +110,47 @@ func TestANodeIsSilentWhenACallerHasWaitedLongEnough(t *testing.T) {
 	})
 }
 
+// Who has little time would be at its end before the node counts as silent again.
+func TestWhoHasLittleTimeDoesNotLookWhetherANodeIsBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := threeNodes()
+		tried(t.Context(), p, map[string]error{"1": gocql.ErrTimeoutNoResponse})
+		time.Sleep(silentFor + time.Second)
+		for _, c := range []struct {
+			time  time.Duration
+			nodes string
+		}{{tryTimeout, "2"}, {statementTimeout, "1"}} {
+			ctx, cancel := context.WithTimeout(t.Context(), c.time)
+			defer cancel()
+			if got := tried(ctx, p, nil); got != c.nodes {
+				t.Errorf("with %s it tried %s, want %s", c.time, got, c.nodes)
+			}
+		}
+	})
+}
+
+func TestANodeThatWaitsForAnotherDataCentreIsNotSilent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := threeNodes()
+		ctx, cancel := context.WithTimeout(t.Context(), 2*silence)
+		defer cancel()
+		for _, level := range []Consistency{EachQuorum, everyReplica} {
+			p.Pick(statementWith(&call{Context: t.Context(), far: level.far()}))().Mark(gocql.ErrTimeoutNoResponse)
+		}
+		h := p.Pick(statementWith(&call{Context: ctx, far: true}))()
+		<-ctx.Done()
+		h.Mark(nil)
+		if got := tried(t.Context(), p, nil); got != "1" {
+			t.Errorf("tried %s, want 1", got)
+		}
+		for _, level := range []Consistency{LocalQuorum, localOne} {
+			if level.far() {
+				t.Errorf("%s waits for other data centres", level)
+			}
+		}
+	})
+}
+
 func TestAStatementForOneNodeGoesThere(t *testing.T) {
 	p := threeNodes()
 	third := p.up()[2]

@@ -21,9 +21,10 @@ const (
 	aheadRoom = 16 << 20
 )
 
-// contentLevels are who is asked for a content, one after the other. It never
-// changes, so any one replica can answer, if it has it already; that it is nowhere
-// only all data centres together can say.
+// contentLevels are who is asked for a content, one after the other. It does not
+// change, so any one replica can answer, if it has it already; that it is nowhere
+// only all data centres together can say. What was put again with other octets has another
+// size, by which it is told from what one replica still has.
 var contentLevels = []Consistency{localOne, LocalQuorum, EachQuorum}
 
 // togetherLevels are who is asked for a content that was written together with its line, or
@@ -59,11 +60,13 @@ func (c *contents) open(ctx context.Context, m mailbox.Message) (*reader, error)
 	var e extent
 	var first []byte
 	var in *contentTable
+	levels := contentLevels
 	err := widen(contentLevels, func(level Consistency) (found bool, err error) {
+		levels = contentLevels[slices.Index(contentLevels, level):]
 		for _, table := range tables {
 			if e, first, found, err = c.first(ctx, table, level, m.ID); found || err != nil {
 				in = table
-				return found, err
+				return found && (level != localOne || m.Octets == 0 || m.Octets == e.octets), err
 			}
 		}
 		return false, nil
@@ -75,7 +78,7 @@ func (c *contents) open(ctx context.Context, m mailbox.Message) (*reader, error)
 	if e.parts > 1 {
 		r.ctx, r.cancel = context.WithCancel(ctx)
 		r.room = c.reading
-		r.fetch = func(ctx context.Context, n int) ([]byte, error) { return c.part(ctx, in, m.ID, e, n) }
+		r.fetch = func(ctx context.Context, n int) ([]byte, error) { return c.part(ctx, in, levels, m.ID, e, n) }
 	}
 	return r, nil
 }
@@ -128,9 +131,9 @@ func (c *contents) first(ctx context.Context, table *contentTable, level Consist
 	return e, data, true, nil
 }
 
-// part asks for one more part.
-func (c *contents) part(ctx context.Context, table *contentTable, id mailbox.MessageID, e extent, n int) (data []byte, err error) {
-	err = widen(contentLevels, func(level Consistency) (bool, error) {
+// part asks for one more part, of those who have the first.
+func (c *contents) part(ctx context.Context, table *contentTable, levels []Consistency, id mailbox.MessageID, e extent, n int) (data []byte, err error) {
+	err = widen(levels, func(level Consistency) (bool, error) {
 		found, err := c.read(ctx, &table.selectPart, level, id, n).one((*uncopied)(&data))
 		if err == nil && found && int64(len(data)) != e.octetsOf(n) {
 			err = fmt.Errorf("%d octets instead of %d: %w", len(data), e.octetsOf(n), errCorrupt)

@@ -180,9 +180,10 @@ func (s *session) release(ctx context.Context, r release) (removed bool, err err
 	return true, s.write(ctx, deleteDone, LocalQuorum, deletedAt(s.options.Now(), r.id), r.id)
 }
 
-// recipients are the maildrops of a content, none where there is no such content.
+// recipients are the maildrops of a content, none where there is no such content. One
+// replica may have them as they were before a notification was repeated for more.
 func (s *session) recipients(ctx context.Context, r release) (drops []gocql.UUID, err error) {
-	err = widen(contentLevels, func(level Consistency) (bool, error) {
+	err = widen([]Consistency{LocalQuorum, EachQuorum}, func(level Consistency) (bool, error) {
 		if r.drop.Temporary() && level == EachQuorum {
 			return false, mailbox.ErrNotFound // nearly always it is a temporary content
 		}

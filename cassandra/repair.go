@@ -38,8 +38,8 @@ const (
 	// Missing: the content is there and the maildrop is one of its recipients, which
 	// did not release it, and does not list it. Applied, it is listed again.
 	Missing FindingKind = iota
-	// Dangling: the maildrop lists it and no data centre has the content. Applied, it
-	// is taken off the listing.
+	// Dangling: the maildrop lists it, every replica was asked for the content, and none
+	// has it. Applied, it is taken off the listing.
 	Dangling
 )
 
@@ -123,16 +123,16 @@ type repair struct {
 }
 
 func (p *repair) run(ctx context.Context) error {
-	from, err := p.position(ctx, "message")
+	content, err := p.progress(ctx, "message")
 	if err != nil {
 		return err
 	}
-	then, err := p.position(ctx, "maildrop_content")
+	short, err := p.progress(ctx, "maildrop_content")
 	if err != nil {
 		return err
 	}
 	// What was learnt is not kept, so that a repair that goes on learns it again.
-	if min(from, then) < lastToken {
+	if min(content.token, short.token) < lastToken {
 		p.pass("maildrop")
 		p.seen = newFilter(p.options.Memory/2, repairSpread)
 		if err := p.walk(ctx, firstToken, &learnListed{repair: p}); err != nil {
@@ -141,7 +141,8 @@ func (p *repair) run(ctx context.Context) error {
 	} else {
 		p.step++
 	}
-	if from, err = p.enter(ctx, "message"); err != nil {
+	from, err := p.enter(ctx, "message")
+	if err != nil {
 		return err
 	}
 	p.stored = newFilter(p.options.Memory/2, repairSpread)
@@ -201,7 +202,7 @@ func (p *repair) which(ctx context.Context, lines []line, listed bool) ([]line, 
 	for _, l := range lines {
 		look.add(l.drop, l.message.ID)
 	}
-	found, err := p.listed(ctx, look)
+	found, err := p.listed(ctx, look, EachQuorum)
 	return slices.DeleteFunc(lines, func(l line) bool { return found[l.drop][l.message.ID] != listed }), err
 }
 
@@ -352,11 +353,7 @@ func (p *repair) kept(ctx context.Context, lines []line) (map[mailbox.MessageID]
 	var mu sync.Mutex
 	there := make(map[mailbox.MessageID]bool)
 	err := each(ctx, p.round, roundReads, lines, func(ctx context.Context, l line) error {
-		place := l.message.Place
-		if !place.HasContent() {
-			return nil
-		}
-		found, err := p.round.read(ctx, selectPlace, EachQuorum, place.Within, place.Lane, place.Ord).one(nil)
+		found, err := p.keptWith(ctx, EachQuorum, l)
 		if found {
 			mu.Lock()
 			defer mu.Unlock()
@@ -365,6 +362,15 @@ func (p *repair) kept(ctx context.Context, lines []line) (map[mailbox.MessageID]
 		return err
 	})
 	return there, err
+}
+
+// keptWith reports whether the content of a line is kept with it.
+func (r *round) keptWith(ctx context.Context, level Consistency, l line) (bool, error) {
+	place := l.message.Place
+	if !place.HasContent() {
+		return false, nil
+	}
+	return r.read(ctx, selectPlace, level, place.Within, place.Lane, place.Ord).one(nil)
 }
 
 // missing is that of contents that stand by themselves. The listing is read first: what
@@ -419,6 +425,10 @@ func (p *findDangling) settle(ctx context.Context) error {
 	p.lines = slices.DeleteFunc(p.lines, func(l line) bool { return len(stored[l.message.ID]) > 0 || there[l.message.ID] })
 	// The content of what is being removed now goes after the line.
 	lines, err := p.which(ctx, p.lines, true)
+	if err != nil {
+		return err
+	}
+	lines, err = nowhere(ctx, p.round, lines, p.storedAnywhere)
 	if err != nil || len(lines) == 0 {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -133,9 +134,7 @@ type task struct {
 // clocks say, if it knew of the other.
 type ledger struct {
 	*session
-
-	mu   sync.Mutex
-	last writeTime // read or written
+	writes succession
 }
 
 // look asks every data centre, so that it also finds out whether all are there.
@@ -146,18 +145,11 @@ func (l *ledger) look(ctx context.Context, name string) (task, bool, error) {
 func (l *ledger) lookAt(ctx context.Context, level Consistency, name string) (t task, found bool, err error) {
 	var written int64
 	found, err = l.read(ctx, selectProgress, level, name).one(&t.token, &t.started, &t.updated, &written)
-	l.mu.Lock()
-	l.last = max(l.last, writeTime(written))
-	l.mu.Unlock()
+	l.writes.saw(writeTime(written))
 	return t, found, err
 }
 
-func (l *ledger) now() writeTime {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.last = max(writeTime(l.options.Now().UnixMicro()), l.last+1)
-	return l.last
-}
+func (l *ledger) now() writeTime { return l.writes.after(l.options.Now(), 0) }
 
 func (l *ledger) note(ctx context.Context, name string, t task) error {
 	return l.write(ctx, insertProgress, LocalQuorum, l.now(), name, t.token, t.started, t.updated)
@@ -193,6 +185,7 @@ type round struct {
 	tables      []string // that progress has
 	saved       time.Time
 
+	left     atomic.Int64 // questions that not every replica answered
 	rows     int64
 	waited   time.Duration // for the limiter
 	ring     float64
@@ -399,6 +392,9 @@ func (r *round) end(ctx context.Context, err error) error {
 	r.rest()
 	r.beats.Wait()
 	r.report(true)
+	if n := r.left.Load(); n > 0 {
+		r.session.options.Log.Warn("some is left as it is: not every replica could be asked", "task", r.name, "questions", n)
+	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), endTimeout)
 	defer cancel()
 	if err == nil {
@@ -407,7 +403,7 @@ func (r *round) end(ctx context.Context, err error) error {
 		}
 		last := r.running()
 		last.token = lastToken
-		r.metrics.finished.WithLabelValues(r.name).Set(float64(last.updated.Unix()))
+		r.metrics.finish(r.name, last.updated)
 		return errors.Join(err, r.ledger.note(ctx, r.name, last))
 	}
 	if r.keeps {
@@ -456,13 +452,7 @@ func (r *round) pass(table string) {
 // looked at before that may be another by then.
 const goesOn = 24 * time.Hour
 
-// position is how far a round that did not end came with a table.
-func (r *round) position(ctx context.Context, table string) (int64, error) {
-	t, err := r.progress(ctx, table)
-	return t.token, err
-}
-
-// progress is position, and when it was noted.
+// progress is how far a round that did not end came with a table.
 func (r *round) progress(ctx context.Context, table string) (task, error) {
 	t, found, err := task{}, false, error(nil)
 	if !r.options.Restart {

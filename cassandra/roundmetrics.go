@@ -2,6 +2,7 @@ package cassandra
 
 import (
 	"errors"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -32,9 +33,14 @@ func roundMetricsOf(registerer prometheus.Registerer) *roundMetrics {
 		}, []string{"task"})),
 		finished: registered(registerer, prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "restante_cassandra_round_finished_timestamp_seconds",
-			Help: "When this process last came to the end of a sweep or repair, in seconds since 1970.",
+			Help: "When a sweep or repair last came to its end, as far as this process knows, in seconds since 1970.",
 		}, []string{"task"})),
 	}
+}
+
+// finish notes when a task came to its end, here or elsewhere.
+func (m *roundMetrics) finish(task string, at time.Time) {
+	m.finished.WithLabelValues(task).Set(float64(at.Unix()))
 }
 
 // registered is a collector that the registry knows: this one, or an equal one of an

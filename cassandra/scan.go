@@ -150,16 +150,22 @@ func (r *round) recipientsOf(ctx context.Context, ids []mailbox.MessageID) (map[
 	var mu sync.Mutex
 	recipients := make(map[mailbox.MessageID][]mailbox.MaildropID)
 	err := each(ctx, r, roundReads, ids, func(ctx context.Context, id mailbox.MessageID) error {
-		var drops []gocql.UUID
-		found, err := r.read(ctx, selectRecipients, EachQuorum, id).one(nil, &drops)
-		if found && len(drops) > 0 {
+		drops, err := r.recipientsAt(ctx, EachQuorum, id)
+		if len(drops) > 0 {
 			mu.Lock()
 			defer mu.Unlock()
-			recipients[id] = maildropIDs(drops)
+			recipients[id] = drops
 		}
 		return err
 	})
 	return recipients, err
+}
+
+// recipientsAt are those of one content.
+func (r *round) recipientsAt(ctx context.Context, level Consistency, id mailbox.MessageID) ([]mailbox.MaildropID, error) {
+	var drops []gocql.UUID
+	_, err := r.read(ctx, selectRecipients, level, id).one(nil, &drops)
+	return maildropIDs(drops), err
 }
 
 func maildropIDs(drops []gocql.UUID) []mailbox.MaildropID {
@@ -189,26 +195,48 @@ func (w wanted) add(drop mailbox.MaildropID, id mailbox.MessageID) {
 	w[drop][id] = true
 }
 
+// wantedFor are contents, each in the maildrops of its recipients.
+func wantedFor(ids []mailbox.MessageID, recipients map[mailbox.MessageID][]mailbox.MaildropID) wanted {
+	look := make(wanted)
+	for _, id := range ids {
+		for _, drop := range recipients[id] {
+			look.add(drop, id)
+		}
+	}
+	return look
+}
+
 // listed are those of the wanted messages that are listed in any data centre, expired
 // or not. Each maildrop is read once.
-func (r *round) listed(ctx context.Context, in wanted) (wanted, error) {
+func (r *round) listed(ctx context.Context, in wanted, level Consistency) (wanted, error) {
 	var mu sync.Mutex
 	found := make(wanted)
 	err := each(ctx, r, roundReads, slices.Collect(maps.Keys(in)), func(ctx context.Context, drop mailbox.MaildropID) error {
-		rows := r.read(ctx, selectListed[drop.Temporary()], EachQuorum, drop)
-		for id := (mailbox.MessageID{}); rows.scan(&id); id = (mailbox.MessageID{}) {
-			if err := r.limiter.Wait(ctx); err != nil {
-				return unlessEnded(ctx, err)
-			}
-			if in[drop][id] {
-				mu.Lock()
-				found.add(drop, id)
-				mu.Unlock()
-			}
+		some, err := r.listedIn(ctx, level, drop, in[drop])
+		if level == everyReplica && err != nil {
+			some, err = in[drop], r.orLeave(ctx, err) // may be listed
 		}
-		return rows.err()
+		mu.Lock()
+		defer mu.Unlock()
+		found[drop] = some
+		return err
 	})
 	return found, err
+}
+
+// listedIn are those of the wanted messages that are listed in one maildrop.
+func (r *round) listedIn(ctx context.Context, level Consistency, drop mailbox.MaildropID, in map[mailbox.MessageID]bool) (map[mailbox.MessageID]bool, error) {
+	found := make(map[mailbox.MessageID]bool)
+	rows := r.read(ctx, selectListed[drop.Temporary()], level, drop)
+	for id := (mailbox.MessageID{}); rows.scan(&id); id = (mailbox.MessageID{}) {
+		if err := r.limiter.Wait(ctx); err != nil {
+			return nil, unlessEnded(ctx, err)
+		}
+		if in[id] {
+			found[id] = true
+		}
+	}
+	return found, rows.err()
 }
 
 // unlessEnded is an error, or what ended the context.

@@ -128,7 +128,7 @@ func (d *definer) Keyspace(ctx context.Context, name string) (map[string]string,
 
 // Define changes the schema.
 func (d *definer) Define(ctx context.Context, statement string) error {
-	err := patiently(ctx, func() error { return d.db.Query(statement).WithContext(ctx).Exec() }, gocql.ErrCodeInvalid, gocql.ErrCodeServer)
+	err := besideOthers(ctx, func() error { return d.db.Query(statement).WithContext(ctx).Exec() }, gocql.ErrCodeInvalid, gocql.ErrCodeServer)
 	if err != nil {
 		return d.failure("define", err)
 	}
@@ -138,7 +138,7 @@ func (d *definer) Define(ctx context.Context, statement string) error {
 // Applied is which changes were recorded.
 func (d *definer) Applied(ctx context.Context, keyspace string) (map[string]string, error) {
 	applied := map[string]string{}
-	err := patiently(ctx, func() error {
+	err := besideOthers(ctx, func() error {
 		clear(applied)
 		rows := d.db.Query("SELECT name, digest FROM " + keyspace + ".schema_change").WithContext(ctx).Consistency(d.level.code()).Iter()
 		for name, digest := "", ""; rows.Scan(&name, &digest); {
@@ -158,7 +158,7 @@ func (d *definer) Applied(ctx context.Context, keyspace string) (map[string]stri
 // Record notes that a change was applied, in every data centre.
 func (d *definer) Record(ctx context.Context, keyspace string, c schema.Change) error {
 	now := d.options.Now()
-	err := patiently(ctx, func() error {
+	err := besideOthers(ctx, func() error {
 		return d.db.Query("INSERT INTO "+keyspace+".schema_change (name, digest, applied) VALUES (?, ?, ?)", c.Name, c.Digest, now).
 			WithContext(ctx).WithTimestamp(now.UnixMicro()).Consistency(d.level.code()).Exec()
 	}, gocql.ErrCodeServer)
@@ -173,12 +173,12 @@ const (
 	patienceInterval = 500 * time.Millisecond
 )
 
-// patiently tries again what failed with one of these codes, which may be due to
+// besideOthers tries again what failed with one of these codes, which may be due to
 // somebody who changes the schema at the same time: a node shows a keyspace in its
 // tables a moment before it can be used, the others hear of a table later, and of two
 // tables that were made at once one is dropped while it is read, which Cassandra
 // calls an error of its own.
-func patiently(ctx context.Context, try func() error, codes ...int) error {
+func besideOthers(ctx context.Context, try func() error, codes ...int) error {
 	for tries := 1; ; tries++ {
 		err := try()
 		if err == nil || !slices.Contains(codes, codeOf(err)) || tries == patience {

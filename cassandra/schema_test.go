@@ -198,7 +198,7 @@ func TestWhatSomebodyElsesChangeHindersIsTriedAgain(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			tries := 0
 			began := time.Now()
-			err := patiently(t.Context(), func() error {
+			err := besideOthers(t.Context(), func() error {
 				if tries++; tries > c.fails {
 					return nil
 				}
@@ -216,7 +216,7 @@ func TestWhatSomebodyElsesChangeHindersIsTriedAgain(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), patienceInterval/2)
 		defer cancel()
 		tries := 0
-		err := patiently(ctx, func() error { tries++; return refusal{gocql.ErrCodeInvalid} }, gocql.ErrCodeInvalid)
+		err := besideOthers(ctx, func() error { tries++; return refusal{gocql.ErrCodeInvalid} }, gocql.ErrCodeInvalid)
 		if tries != 1 || codeOf(err) != gocql.ErrCodeInvalid {
 			t.Errorf("%v after %d tries, although the time was over", err, tries)
 		}

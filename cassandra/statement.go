@@ -215,7 +215,7 @@ func into(known, dest []any) []any {
 
 // run carries out one statement.
 func (s *session) run(ctx context.Context, st *statement, level Consistency, with func(*gocql.Query) *gocql.Query, args []any) (page *gocql.Iter, err error) {
-	err = s.carryOut(ctx, st, st.weight(args), func(c *call, db *connected) error {
+	err = s.carryOut(ctx, st, level, st.weight(args), func(c *call, db *connected) error {
 		args := bind(args)
 		text := db.learn(c, st, args)
 		page = with(db.Query(text, args...).WithContext(c).Consistency(level.code())).Iter()
@@ -231,11 +231,11 @@ func (s *session) run(ctx context.Context, st *statement, level Consistency, wit
 
 // carryOut sends what logs and metrics know by the name of st, within its time and
 // the bounds of the session.
-func (s *session) carryOut(ctx context.Context, st *statement, weight int64, send func(*call, *connected) error) error {
+func (s *session) carryOut(ctx context.Context, st *statement, level Consistency, weight int64, send func(*call, *connected) error) error {
 	began := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, statementTimeout)
 	defer cancel()
-	c := &call{Context: ctx}
+	c := &call{Context: ctx, far: level.far()}
 	err := s.inTurn(c, weight, send)
 	s.metrics.retries.Add(float64(max(0, c.tries-1)))
 	if err != nil {

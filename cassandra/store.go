@@ -11,13 +11,11 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/gocql/gocql"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"restante/mailbox"
 	"restante/relay"
 	"restante/relay/pool"
-	"restante/schema"
 )
 
 // Options say where the cluster is and how a store uses it.
@@ -89,8 +87,10 @@ type Store struct {
 	contents     *contents
 	maildrops    *maildrops
 	addresses    *addresses
+	journal      *journal
 	shared       *shared
 	suppressions *suppressions
+	schema       *schemaCheck
 }
 
 // Open connects to a cluster. It fails where waiting cannot help: options that
@@ -111,8 +111,10 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		contents:     newContents(session),
 		maildrops:    newMaildrops(session),
 		addresses:    &addresses{session: session},
+		journal:      &journal{session: session, segments: new(segments)},
 		shared:       &shared{session: session},
 		suppressions: newSuppressions(session),
+		schema:       &schemaCheck{session: session},
 	}
 	if err := s.Ping(ctx); err != nil {
 		o.Log.Warn("store is not ready", "err", err)
@@ -130,7 +132,7 @@ func (s *Store) Maildrops() mailbox.Maildrops { return s.maildrops }
 func (s *Store) Addresses() mailbox.Addresses { return s.addresses }
 
 // Journal is what happened to mail on its way out.
-func (s *Store) Journal() relay.Journal { return &journal{s.session} }
+func (s *Store) Journal() relay.Journal { return s.journal }
 
 // Lanes is where the processes that send mail see each other.
 func (s *Store) Lanes() relay.Lanes { return &relayLanes{s.session} }
@@ -151,7 +153,11 @@ func (s *Store) Time() (time.Time, error) {
 	return now, nil
 }
 
-// Ping reports whether the store can read and write, and else what is missing.
+// Ping reports whether the store can be used, and else what is missing: the tables are
+// those of the program, a majority answers for some of what is in them, and the clock is
+// right. That it answers for all is not asked: in a large cluster a few nodes that are
+// down take some maildrops away, for every server of the data centre, and the others are
+// to be served. Only the first time all tables are looked for.
 func (s *Store) Ping(ctx context.Context) error {
 	if err := s.ping(ctx); err != nil {
 		return fmt.Errorf("cassandra: %w", err)
@@ -159,20 +165,11 @@ func (s *Store) Ping(ctx context.Context) error {
 	return nil
 }
 
-var selectChanges = &statement{name: "schema_change select", cql: "SELECT name, digest FROM schema_change"}
-
 func (s *Store) ping(ctx context.Context) error {
-	applied := make(map[string]string)
-	rows := s.session.read(ctx, selectChanges, LocalQuorum)
-	for name, digest := "", ""; rows.scan(&name, &digest); {
-		applied[name] = digest
-	}
-	// Where there is no table, no change was applied.
-	if err := rows.err(); err != nil && codeOf(err) != gocql.ErrCodeInvalid {
+	ctx, cancel := context.WithTimeout(ctx, statementTimeout)
+	defer cancel()
+	if err := s.schema.check(ctx); err != nil {
 		return err
-	}
-	if err := schema.Check(s.session.options.Keyspace, applied); err != nil {
-		return fmt.Errorf("%w: %w", mailbox.ErrUnavailable, err)
 	}
 	return s.session.checkClock()
 }

@@ -68,8 +68,9 @@ const (
 //
 // Nothing is deleted that is younger than the age, and nothing because it was not seen
 // in one data centre: every data centre has to be reachable, else Sweep fails with
-// mailbox.ErrUnavailable. It may run at any time, beside everything else, and again
-// after it was stopped: it goes on where it was.
+// mailbox.ErrUnavailable. Where it depends on what is nowhere, every replica is asked, and
+// what one of them cannot answer for stays. It may run at any time, beside everything
+// else, and again after it was stopped: it goes on where it was.
 func (s *Store) Sweep(ctx context.Context, o SweepOptions) (stats SweepStats, err error) {
 	if err := o.check(); err != nil {
 		return stats, fmt.Errorf("cassandra: sweep: %w", err)
@@ -90,13 +91,18 @@ func (s *Store) Sweep(ctx context.Context, o SweepOptions) (stats SweepStats, er
 	return stats, err
 }
 
-// sweptWithin reports whether a sweep ended, here or elsewhere, less than this ago.
+// sweptWithin reports whether a sweep ended, here or elsewhere, less than this ago. When
+// that was the metrics of every server show.
 func (s *session) sweptWithin(ctx context.Context, d time.Duration) (bool, error) {
 	t, found, err := (&ledger{session: s}).look(ctx, sweepTask)
 	if err != nil {
 		return false, fmt.Errorf("cassandra: sweep: %w", stopped(err))
 	}
-	return found && t.token == lastToken && s.options.Now().Sub(t.updated) < d, nil
+	if !found || t.token != lastToken {
+		return false, nil
+	}
+	roundMetricsOf(s.options.Registerer).finish(sweepTask, t.updated)
+	return s.options.Now().Sub(t.updated) < d, nil
 }
 
 func (s *session) sweep(ctx context.Context, o SweepOptions) (SweepStats, error) {
@@ -304,38 +310,44 @@ func (w *sweepContents) settle(ctx context.Context) error {
 	if err := w.sure(ctx); err != nil {
 		return err
 	}
-	err := each(ctx, w.round, roundWrites, w.uncommitted, func(ctx context.Context, id mailbox.MessageID) error {
+	if err := w.removeUncommitted(ctx); err != nil {
+		return err
+	}
+	return w.removeUnlisted(ctx)
+}
+
+func (w *sweepContents) removeUncommitted(ctx context.Context) error {
+	ids, err := nowhere(ctx, w.round, w.uncommitted, w.committedAnywhere)
+	if err != nil {
+		return err
+	}
+	return each(ctx, w.round, roundWrites, ids, func(ctx context.Context, id mailbox.MessageID) error {
 		if err := w.remove(ctx, id, false); err != nil {
 			return err
 		}
 		w.count(&w.stats.Uncommitted, foundUncommitted)
 		return nil
 	})
-	if err != nil {
-		return err
-	}
+}
+
+func (w *sweepContents) removeUnlisted(ctx context.Context) error {
 	recipients, err := w.recipientsOf(ctx, w.unseen)
 	if err != nil {
 		return err
 	}
 	maps.DeleteFunc(recipients, w.leaves)
-	look := make(wanted)
-	for id, drops := range recipients {
-		for _, drop := range drops {
-			look.add(drop, id)
+	ids := slices.DeleteFunc(w.unseen, func(id mailbox.MessageID) bool { return len(recipients[id]) == 0 })
+	for _, level := range []Consistency{EachQuorum, everyReplica} {
+		listed, err := w.listed(ctx, wantedFor(ids, recipients), level)
+		if err != nil {
+			return err
 		}
+		ids = slices.DeleteFunc(ids, func(id mailbox.MessageID) bool {
+			return slices.ContainsFunc(recipients[id], func(drop mailbox.MaildropID) bool { return listed[drop][id] })
+		})
 	}
-	listed, err := w.listed(ctx, look)
-	if err != nil {
-		return err
-	}
-	return each(ctx, w.round, roundWrites, w.unseen, func(ctx context.Context, id mailbox.MessageID) error {
-		drops := recipients[id]
-		lists := func(drop mailbox.MaildropID) bool { return listed[drop][id] }
-		if len(drops) == 0 || slices.ContainsFunc(drops, lists) {
-			return nil
-		}
-		if err := w.remove(ctx, id, len(drops) > 1); err != nil {
+	return each(ctx, w.round, roundWrites, ids, func(ctx context.Context, id mailbox.MessageID) error {
+		if err := w.remove(ctx, id, len(recipients[id]) > 1); err != nil {
 			return err
 		}
 		w.count(&w.stats.Unlisted, foundUnlisted)

@@ -519,8 +519,17 @@ func (p *pile) showsWhatItDoes() {
 			p.t.Errorf("%s is %v, want %v", name, values[name], want)
 		}
 	}
-	if at := values["restante_cassandra_round_finished_timestamp_seconds"]; math.Abs(at-float64(time.Now().Unix())) > 60 {
+	const finished = "restante_cassandra_round_finished_timestamp_seconds"
+	if at := values[finished]; math.Abs(at-float64(time.Now().Unix())) > 60 {
 		p.t.Errorf("finished at %v", at)
+	}
+	// Another server, which has nothing to do yet, knows that somebody swept.
+	other := prometheus.NewRegistry()
+	o.Registerer = other
+	p.Store = openStore(p.t, o)
+	p.checkSweep(SweepOptions{Unless: time.Hour}, SweepStats{Idle: true})
+	if at := gathered(p.t, other, finished)["task="+sweepTask+" "]; at != values[finished] {
+		p.t.Errorf("another server shows that a sweep ended at %v, want %v", at, values[finished])
 	}
 }
 

@@ -47,7 +47,7 @@ func (w *window) carry(ctx context.Context, write func() error) error {
 		}
 		err = write()
 		late := tooLate(err)
-		w.leave(halved, late)
+		w.leave(halved, err == nil, late)
 		if !late || tries == partTries || time.Now().After(deadline) {
 			return err
 		}
@@ -100,17 +100,18 @@ func (w *window) enter(ctx context.Context) (halved int, err error) {
 }
 
 // leave ends a turn that began when the window had been halved so often. Of those that
-// were on their way together and were too late, one halves it.
-func (w *window) leave(halved int, late bool) {
+// were on their way together and were too late, one halves it. What failed for another
+// reason says nothing about how much there is to do.
+func (w *window) leave(halved int, inTime, late bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.busy--
 	switch {
-	case !late && w.halved == 0: // by one for each round of answers
+	case inTime && w.halved == 0: // by one for each round of answers
 		w.size = min(w.size+1/w.size, mostParts)
-	case !late: // carefully, once it was known to be too wide
+	case inTime: // carefully, once it was known to be too wide
 		w.size = min(w.size+1/(8*w.size), mostParts)
-	case halved == w.halved:
+	case late && halved == w.halved:
 		w.size = max(w.size/2, 1)
 		w.halved++
 	}

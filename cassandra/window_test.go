@@ -103,8 +103,8 @@ func TestAPartThatAnotherTryDoesNotHelpIsTriedOnce(t *testing.T) {
 		if got := w.carry(t.Context(), func() error { tries++; return err }); got != err || tries != 1 { //nolint:errorlint // it is that one
 			t.Errorf("%v: %v after %d tries", err, got, tries)
 		}
-		if w.size < firstParts {
-			t.Errorf("%v narrows the window to %g", err, w.size)
+		if wider := w.size > firstParts; w.size < firstParts || wider != (err == nil) {
+			t.Errorf("%v makes the window %g", err, w.size)
 		}
 	}
 }
