@@ -31,7 +31,7 @@ func newMetrics(r prometheus.Registerer) *metrics {
 	counter := func(name, help string) prometheus.CounterOpts {
 		return prometheus.CounterOpts(opts(name, help))
 	}
-	return &metrics{
+	m := &metrics{
 		connections: f.NewCounter(counter("connections_total", "Connections accepted.")),
 		refused:     f.NewCounter(counter("connections_refused_total", "Connections refused because there were too many.")),
 		sessions:    f.NewGauge(prometheus.GaugeOpts(opts("sessions", "Connections now."))),
@@ -47,6 +47,11 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		logins:     f.NewCounterVec(counter("logins_total", "AUTH commands by how they ended."), []string{"result"}),
 		panics:     f.NewCounter(counter("panics_total", "Connections ended by a panic.")),
 	}
+	// What has not happened yet is shown as 0, so that the first time is a change.
+	for _, reason := range refusalReasons {
+		m.recipients.WithLabelValues(reason)
+	}
+	return m
 }
 
 // command counts the reply to a command, class is the first digit of its code.

@@ -380,7 +380,7 @@ func TestTheStatusLeadsToTheRelayWhereMailLeaves(t *testing.T) {
 		t.Helper()
 		w.must(w.Go("http://" + h.ports["admin"] + "/status"))
 		w.click("#token")
-		w.must(w.Type("open sesame", browser.Enter))
+		w.must(w.Type("open sesame, please", browser.Enter))
 		w.until(`document.querySelector("#health").textContent === "Ready"`)
 	}
 	show()
