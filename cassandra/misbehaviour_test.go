@@ -82,7 +82,7 @@ func TestAClusterThatMisbehaves(t *testing.T) {
 		defer cancel()
 		began = time.Now()
 		_, err := l.send(ctx, LocalQuorum, "dear Fred")
-		wantUnavailable(t, err, "deadline exceeded")
+		wantUnavailable(t, err, "") // its time was over, or the other node says by now that this one is down
 		if took := time.Since(began); took > time.Second {
 			t.Errorf("a caller of little time waited for %s", took)
 		}
