@@ -7,7 +7,6 @@ import (
 	"io"
 	"net/http"
 	"os"
-	"sync"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -47,42 +46,7 @@ func (d *door) takeBody(w http.ResponseWriter, r *http.Request, pattern string) 
 	return guest.leave, nil
 }
 
-// A room bounds what requests together hold in memory, in all and of each client, so
-// that many large ones that come slowly cannot fill it, nor can one client.
-type room struct {
-	most, mostEach int64 // octets
-
-	mu    sync.Mutex
-	taken int64
-	each  map[client]int64
-}
-
-func newRoom(most, mostEach int64) *room {
-	return &room{most: most, mostEach: mostEach, each: make(map[client]int64)}
-}
-
 var errNoRoom = errors.New("rest: no room for the request")
-
-// take takes so many octets if they are free.
-func (r *room) take(c client, n int64) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.taken+n > r.most || c.limited() && r.each[c]+n > r.mostEach {
-		return false
-	}
-	r.taken += n
-	r.each[c] += n
-	return true
-}
-
-func (r *room) leave(c client, n int64) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.taken -= n
-	if r.each[c] -= n; r.each[c] == 0 {
-		delete(r.each, c)
-	}
-}
 
 // A guest is one request in a room, perhaps none.
 type guest struct {
@@ -106,7 +70,7 @@ func (g *guest) Read(p []byte) (int, error) {
 	if n == 0 {
 		return 0, err
 	}
-	if !g.room.take(g.client, int64(n)) {
+	if !g.room.take(g.client, int64(n), 1) {
 		return 0, errNoRoom
 	}
 	g.taken += int64(n)

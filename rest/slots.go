@@ -7,42 +7,16 @@ import (
 )
 
 // slots bound how many wait for mail, in all and for each client.
-type slots struct {
-	most, mostEach int
+type slots struct{ *room }
 
-	mu    sync.Mutex
-	taken int
-	each  map[client]int
-}
-
-func newSlots(most, mostEach int) *slots {
-	return &slots{most: most, mostEach: mostEach, each: make(map[client]int)}
-}
+func newSlots(most, mostEach int) *slots { return &slots{newRoom(int64(most), int64(mostEach))} }
 
 // enter takes a slot until leave is called.
 func (s *slots) enter(c client) (leave func(), err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.taken >= s.most || c.limited() && s.each[c] >= s.mostEach*c.share() {
+	if !s.take(c, 1, c.share()) {
 		return nil, errManyStreams
 	}
-	s.taken++
-	s.each[c]++
-	return sync.OnceFunc(func() {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		s.taken--
-		if s.each[c]--; s.each[c] == 0 {
-			delete(s.each, c)
-		}
-	}), nil
-}
-
-// count is how many are taken.
-func (s *slots) count() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.taken
+	return sync.OnceFunc(func() { s.leave(c, 1) }), nil
 }
 
 // streamRetry is when to try again to wait for mail.

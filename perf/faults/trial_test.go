@@ -49,6 +49,21 @@ func played(t *testing.T, l lies, shown func(*history.Verdict, *fake) bool) *his
 // longest is how long a trial may take to show something.
 const longest = 16 * time.Second
 
+// recorded is what a recorder, which it closes, has written.
+func recorded(t *testing.T, h *history.Recorder, file *bytes.Buffer) (entries []history.Entry) {
+	t.Helper()
+	if err := h.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for e, err := range history.Read(file) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		entries = append(entries, e)
+	}
+	return entries
+}
+
 func play(t *testing.T, trial Trial, f *fake) *history.Verdict {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -58,17 +73,7 @@ func play(t *testing.T, trial Trial, f *fake) *history.Verdict {
 	if err := trial.Run(ctx, newStand(f.servers), h); err != nil {
 		t.Error(err)
 	}
-	if err := h.Close(); err != nil {
-		t.Fatal(err)
-	}
-	var entries []history.Entry
-	for e, err := range history.Read(&file) {
-		if err != nil {
-			t.Fatal(err)
-		}
-		entries = append(entries, e)
-	}
-	v, err := history.Check(history.Of(entries...), history.Rules{Lag: time.Second, Heal: time.Second})
+	v, err := history.Check(history.Of(recorded(t, h, &file)...), history.Rules{Lag: time.Second, Heal: time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}

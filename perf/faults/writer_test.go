@@ -63,17 +63,7 @@ func attempts(t *testing.T, b breaks, n int, seed uint64) []history.Entry {
 		w.attempt(t.Context(), w.compose.Compose(letter.ID{Run: 1, Seq: uint64(i)}, w.Sender, "fred@example.test", 300), []string{"fred@example.test"})
 	}
 	w.hangUp()
-	if err := h.Close(); err != nil {
-		t.Fatal(err)
-	}
-	var entries []history.Entry
-	for e, err := range history.Read(&file) {
-		if err != nil {
-			t.Fatal(err)
-		}
-		entries = append(entries, e)
-	}
-	return entries
+	return recorded(t, h, &file)
 }
 
 func TestOnlyContentThatWasBegunToBeSentMayHaveLeftACopy(t *testing.T) {

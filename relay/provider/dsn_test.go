@@ -3,8 +3,8 @@ package provider
 import (
 	"bufio"
 	"io"
+	"net"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 
@@ -16,41 +16,30 @@ import (
 // told.
 func offering(t *testing.T, n *pipeNet, heard *recorder, extensions ...string) {
 	t.Helper()
-	var all sync.WaitGroup
-	all.Go(func() {
-		for {
-			c, err := n.Accept()
-			if err != nil {
+	hosting(t, n, func(c net.Conn) {
+		in := bufio.NewReader(c)
+		_, err := io.WriteString(c, "220 x\r\n")
+		for content := false; err == nil; {
+			var line string
+			if line, err = in.ReadString('\n'); err != nil {
 				return
 			}
-			all.Go(func() {
-				defer c.Close()
-				in := bufio.NewReader(c)
-				_, err := io.WriteString(c, "220 x\r\n")
-				for content := false; err == nil; {
-					var line string
-					if line, err = in.ReadString('\n'); err != nil {
-						return
-					}
-					answer := "250 ok\r\n"
-					switch verb, _, _ := strings.Cut(strings.TrimSpace(line), " "); {
-					case content && line != ".\r\n":
-						continue
-					case content:
-						content = false
-					case verb == "EHLO":
-						answer = "250-x\r\n250-" + strings.Join(extensions, "\r\n250-") + "\r\n250 HELP\r\n"
-					case verb == "MAIL" || verb == "RCPT":
-						heard.line(strings.TrimSpace(line))
-					case verb == "DATA":
-						answer, content = "354 go\r\n", true
-					}
-					_, err = io.WriteString(c, answer)
-				}
-			})
+			answer := "250 ok\r\n"
+			switch verb, _, _ := strings.Cut(strings.TrimSpace(line), " "); {
+			case content && line != ".\r\n":
+				continue
+			case content:
+				content = false
+			case verb == "EHLO":
+				answer = "250-x\r\n250-" + strings.Join(extensions, "\r\n250-") + "\r\n250 HELP\r\n"
+			case verb == "MAIL" || verb == "RCPT":
+				heard.line(strings.TrimSpace(line))
+			case verb == "DATA":
+				answer, content = "354 go\r\n", true
+			}
+			_, err = io.WriteString(c, answer)
 		}
 	})
-	t.Cleanup(func() { _ = n.Close(); n.hangUp(); all.Wait() })
 }
 
 func TestWhatTheSenderWantsToHearGoesOnToWhoKnowsOfIt(t *testing.T) {

@@ -192,6 +192,28 @@ func TestWhoDoesNotAnswerAnyMoreIsNotAskedWhomHeMeant(t *testing.T) {
 // takes the mail.
 func dawdle(t *testing.T, n *pipeNet, thinks time.Duration) {
 	t.Helper()
+	hosting(t, n, func(c net.Conn) {
+		in := bufio.NewReader(c)
+		_, err := io.WriteString(c, "220 x\r\n")
+		for step := 0; err == nil && step < 4; step++ {
+			if _, err = in.ReadString('\n'); err == nil {
+				_, err = io.WriteString(c, []string{"250 x\r\n", "250 ok\r\n", "250 ok\r\n", "354 go\r\n"}[step])
+			}
+		}
+		for line := ""; err == nil && line != ".\r\n"; {
+			time.Sleep(59 * time.Second)
+			for took := 0; err == nil && took < 64<<10 && line != ".\r\n"; took += len(line) {
+				line, err = in.ReadString('\n')
+			}
+		}
+		time.Sleep(thinks)
+		_, _ = io.WriteString(c, "250 ok\r\n") // whoever still listens
+	})
+}
+
+// hosting speaks on each connection that is made, until the test ends.
+func hosting(t *testing.T, n *pipeNet, speak func(net.Conn)) {
+	t.Helper()
 	var all sync.WaitGroup
 	all.Go(func() {
 		for {
@@ -201,21 +223,7 @@ func dawdle(t *testing.T, n *pipeNet, thinks time.Duration) {
 			}
 			all.Go(func() {
 				defer c.Close()
-				in := bufio.NewReader(c)
-				_, err := io.WriteString(c, "220 x\r\n")
-				for step := 0; err == nil && step < 4; step++ {
-					if _, err = in.ReadString('\n'); err == nil {
-						_, err = io.WriteString(c, []string{"250 x\r\n", "250 ok\r\n", "250 ok\r\n", "354 go\r\n"}[step])
-					}
-				}
-				for line := ""; err == nil && line != ".\r\n"; {
-					time.Sleep(59 * time.Second)
-					for took := 0; err == nil && took < 64<<10 && line != ".\r\n"; took += len(line) {
-						line, err = in.ReadString('\n')
-					}
-				}
-				time.Sleep(thinks)
-				_, _ = io.WriteString(c, "250 ok\r\n") // whoever still listens
+				speak(c)
 			})
 		}
 	})
