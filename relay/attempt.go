@@ -266,18 +266,56 @@ func (r *round) unfit(ctx context.Context, why error) {
 // unreadable waits for a content, or gives it up.
 func (r *round) unreadable(ctx context.Context, err error) {
 	q, m := r.queue, r.message
-	if !errors.Is(err, mailbox.ErrNotFound) || !q.past(stampOf(m.accepted().Add(contentLate))) {
+	gone := errors.Is(err, mailbox.ErrNotFound) && q.past(stampOf(m.accepted().Add(contentLate)))
+	if gone {
+		if err = r.readAgain(ctx); err != nil {
+			gone = false
+		}
+	}
+	if !gone {
 		q.options.Log.Warn("content cannot be read yet", "message", m.id, "err", err)
 		q.putBack(m, q.now().add(contentRest))
 		return
 	}
-	q.options.Log.Error("content is not there", "message", m.id, "err", err)
+	if len(r.open) > 0 {
+		q.options.Log.Error("content is not there", "message", m.id)
+	}
 	for _, i := range r.open {
 		r.said[i] = saying{"", Outcome{Result: BadMessage, Enhanced: "5.3.0", Text: "the content was lost"}}
 	}
 	if r.fail(ctx, r.open, false) {
 		q.putBack(m, 0)
 	}
+}
+
+// readAgain takes recipients out of the attempt whose end is in the journal. The last
+// event of a process that died may come to light when its segment was taken over, and the
+// content is gone by it.
+func (r *round) readAgain(ctx context.Context) error {
+	q, m := r.queue, r.message
+	folded, err := Fold(q.options.Journal.Load(ctx, m.segment.Segment))
+	if err != nil {
+		return err
+	}
+	found, ok := folded.Messages[m.id]
+	if !ok {
+		return fmt.Errorf("relay: segment %s has no message %s", m.segment.ID, m.id)
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	var open []int
+	for _, i := range r.open {
+		if state := found.States[i]; state.Kind.Terminal() {
+			r.entry(i).kind = state.Kind
+		} else {
+			open = append(open, i)
+		}
+	}
+	if m.state != isGone {
+		q.unreserve(m.segment, len(r.open)-len(open))
+	}
+	r.open = open
+	return nil
 }
 
 // deliver writes that a next hop took responsibility.

@@ -1009,6 +1009,30 @@ func TestAContentThatCannotBeReadIsNoAttempt(t *testing.T) {
 	}, func(o *relay.Options) { broken.Contents = o.Contents; o.Contents = broken })
 }
 
+func TestAContentIsNotLostThatAnotherProcessHasSent(t *testing.T) {
+	broken := &brokenContents{}
+	bubble(t, func(t *testing.T, r *rig) {
+		r.pool.add("a")
+		broken.set(mailbox.ErrNotFound)
+		id := r.submitThis(longContent, relay.Submission{}, "barney", "betty")
+		data, err := relay.Encode(relay.DeliveredData{Service: "elsewhere"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		late := relay.Event{Entry: relay.EntryID{Message: id}, Kind: relay.Delivered, Seq: 1, Writer: r.options.IDs.Next(), Data: data}
+		if err := r.journal.Append(t.Context(), r.segments()[0], late); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(62 * time.Minute)
+		if got := r.notices.of(id); !slices.Equal(got, []string{"failed 1 the content was lost"}) {
+			t.Errorf("the sender heard %q", got)
+		}
+		if counts, _ := r.Count(); len(counts) > 0 {
+			t.Errorf("left in the queue: %+v", counts)
+		}
+	}, func(o *relay.Options) { broken.Contents = o.Contents; o.Contents = broken })
+}
+
 func TestAMessageForManyGoesInParts(t *testing.T) {
 	bubble(t, func(t *testing.T, r *rig) {
 		a := r.pool.add("a")
