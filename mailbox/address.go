@@ -166,7 +166,8 @@ var aLabels = idna.New(idna.MapForLookup(), idna.BidiRule())
 // maxULabels is more octets than any domain has, however it is written.
 const maxULabels = 4 * maxDomain
 
-func isASCII(s string) bool {
+// IsASCII reports whether a text has no octet above 127.
+func IsASCII[T string | []byte](s T) bool {
 	for i := range len(s) {
 		if s[i] >= utf8.RuneSelf {
 			return false
@@ -192,7 +193,7 @@ func canonicalDomain(s string) (domain, why string) {
 		}
 		return "[ipv6:" + ip.String() + "]", ""
 	}
-	if !isASCII(s) && len(s) <= maxULabels {
+	if !IsASCII(s) && len(s) <= maxULabels {
 		ascii, err := aLabels.ToASCII(s)
 		if err != nil {
 			return "", "no internationalized domain"
@@ -240,7 +241,7 @@ func (a Address) String() string {
 }
 
 // IsASCII reports whether a can be written without SMTPUTF8 (RFC 6531).
-func (a Address) IsASCII() bool { return isASCII(a.Local) && isASCII(a.Domain) }
+func (a Address) IsASCII() bool { return IsASCII(a.Local) && IsASCII(a.Domain) }
 
 // IsZero reports whether a is the null reverse-path.
 func (a Address) IsZero() bool { return a == Address{} }

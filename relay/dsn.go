@@ -189,7 +189,7 @@ func (n Notice) reply(id mailbox.MessageID, hostname string, content []byte, now
 	s := n.Submission
 	return Submission{
 		Account: s.Account, Recipients: []mailbox.Address{s.From}, Notify: []Notify{NotifyNever},
-		UTF8: s.UTF8, EightBit: !isASCII(string(content)), Octets: int64(len(content)), HeaderID: headerID(id, hostname), Accepted: now,
+		UTF8: s.UTF8, EightBit: !mailbox.IsASCII(content), Octets: int64(len(content)), HeaderID: headerID(id, hostname), Accepted: now,
 	}
 }
 

@@ -205,7 +205,7 @@ func typed(a mailbox.Address, global bool) string {
 // escaped is text beyond ASCII in the form that stands where only ASCII may (RFC 6533,
 // section 3: utf-8-addr-xtext), unless UTF-8 may stand there.
 func escaped(text string, global bool) string {
-	if global || isASCII(text) {
+	if global || mailbox.IsASCII(text) {
 		return text
 	}
 	var b strings.Builder
@@ -281,13 +281,4 @@ func oneLine(s string) string {
 		s = s[:len(s)-size]
 	}
 	return strings.TrimSpace(s)
-}
-
-func isASCII(s string) bool {
-	for i := range len(s) {
-		if s[i] >= utf8.RuneSelf {
-			return false
-		}
-	}
-	return true
 }

@@ -166,7 +166,7 @@ func (h *header) sealed() bool {
 // isASCII reports whether no field has octets beyond ASCII, as only an international one
 // does (RFC 6532, section 3.2).
 func (h *header) isASCII() bool {
-	return !slices.ContainsFunc(h.fields, func(f []byte) bool { return !isASCII(string(f)) })
+	return !slices.ContainsFunc(h.fields, func(f []byte) bool { return !mailbox.IsASCII(f) })
 }
 
 // WriteTo writes the header with the empty line behind it.

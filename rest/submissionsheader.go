@@ -31,7 +31,7 @@ func readSubmission(content []byte) (*submission, error) {
 		return nil, malformed("Return-Path is for the server at the end of the way to add (RFC 5321, section 4.4)")
 	}
 	header, _, _ := bytes.Cut(content, []byte("\r\n\r\n"))
-	return &submission{m.Header, !isASCII(string(header))}, nil
+	return &submission{m.Header, !mailbox.IsASCII(header)}, nil
 }
 
 // malformed is the answer to a message that is none.
@@ -109,8 +109,4 @@ func (s *submission) addresses(names ...string) (all []mailbox.Address, err erro
 func emptyGroup(value string) bool {
 	name, rest, ok := strings.Cut(value, ":")
 	return ok && !strings.ContainsAny(name, `<>@",`) && strings.TrimSpace(rest) == ";"
-}
-
-func isASCII(s string) bool {
-	return !strings.ContainsFunc(s, func(r rune) bool { return r >= 0x80 })
 }

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"restante/mailbox"
 	"restante/relay"
 )
 
@@ -133,7 +134,7 @@ func (g *gridMail) header(h mail.Header) error {
 			err = loses("the %s of the header", name)
 		case strings.HasPrefix(name, "Content-"):
 			err = loses("the %s of the header", name)
-		case !ascii(value):
+		case !mailbox.IsASCII(value):
 			err = loses("octets of the header that are not ASCII")
 		case name == "Message-Id":
 			g.Headers["Message-ID"] = value
@@ -326,7 +327,7 @@ func (g *gridMail) text(kind string, params map[string]string, data []byte) erro
 	switch {
 	case len(params) > 0:
 		return loses("parameters of a text")
-	case charset == "us-ascii" && !ascii(string(data)), charset != "us-ascii" && charset != "utf-8", !utf8.Valid(data):
+	case charset == "us-ascii" && !mailbox.IsASCII(data), charset != "us-ascii" && charset != "utf-8", !utf8.Valid(data):
 		return loses("a text in %s", charset)
 	case len(bytes.TrimSpace(data)) == 0:
 		return loses("an empty text")
@@ -352,15 +353,6 @@ func decode(encoding string, body []byte) ([]byte, error) {
 		return nil, loses("a part in %q", encoding)
 	}
 	return out, nil
-}
-
-func ascii(s string) bool {
-	for i := range len(s) {
-		if s[i] >= utf8.RuneSelf {
-			return false
-		}
-	}
-	return true
 }
 
 func orDefault(s, value string) string {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"restante/mailbox"
 	"restante/relay"
 )
 
@@ -20,7 +21,7 @@ func (t *transaction) dsnOfMail() (params string) {
 	if s.FullReturn {
 		params += " RET=FULL"
 	}
-	if s.EnvelopeID != "" && ascii(s.EnvelopeID) {
+	if s.EnvelopeID != "" && mailbox.IsASCII(s.EnvelopeID) {
 		params += " ENVID=" + xtext(s.EnvelopeID)
 	}
 	return params
@@ -39,7 +40,7 @@ func (t *transaction) dsnOfRcpt(n int) (params string) {
 		return params
 	}
 	switch kind, address, _ := strings.Cut(s.Original[of], ";"); {
-	case kind == "rfc822" && ascii(address):
+	case kind == "rfc822" && mailbox.IsASCII(address):
 		params += " ORCPT=rfc822;" + xtext(address)
 	case kind == "utf-8":
 		params += " ORCPT=utf-8;" + unicodeXtext(address)
