@@ -27,6 +27,9 @@ func (a *App) newDirectory() error {
 		TempDomains: c.TempDomains,
 		Recent:      a.recent,
 	}
+	if a.recent != nil {
+		a.onClose("addresses", func() error { a.recent.Close(); return nil })
+	}
 	if c.TextDomain == Off {
 		return nil
 	}

@@ -196,7 +196,7 @@ func (d *Directory) Lookup(ctx context.Context, a Address) (Route, error) {
 	if d.isText(a.Domain) {
 		return d.textRoute(a)
 	}
-	mark := d.Recent.mark()
+	mark, asked := d.Recent.mark(), d.now()
 	route, err := d.Addresses.Lookup(ctx, a)
 	if err != nil {
 		return Route{}, err
@@ -205,7 +205,7 @@ func (d *Directory) Lookup(ctx context.Context, a Address) (Route, error) {
 	if !route.Live(now) {
 		return Route{}, fmt.Errorf("%s: %w", a, ErrNotFound)
 	}
-	d.Recent.remember(a, route, mark, now)
+	d.Recent.remember(a, route, mark, asked, now)
 	return route, nil
 }
 
@@ -218,8 +218,18 @@ func (d *Directory) textRoute(a Address) (Route, error) {
 }
 
 // Recall is the live route that exactly this address had a short while ago, if that
-// is remembered.
-func (d *Directory) Recall(a Address) (Route, bool) { return d.Recent.recall(a, d.now()) }
+// is remembered. It does not wait.
+func (d *Directory) Recall(a Address) (Route, bool) {
+	route, known, aging := d.Recent.recall(a, d.now())
+	if aging {
+		d.Recent.renew(a, func(ctx context.Context) {
+			if _, err := d.Lookup(ctx, a); errors.Is(err, ErrNotFound) {
+				d.Recent.forget(a)
+			}
+		})
+	}
+	return route, known
+}
 
 // put changes a route.
 func (d *Directory) put(ctx context.Context, a Address, r Route) error {

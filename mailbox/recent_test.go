@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -17,17 +18,7 @@ const recent = 5 * time.Second
 // Two servers on the same stores, each with a memory.
 func twoServers(t *testing.T) (a, b *site) {
 	stores := mailboxtest.Memory()
-	server := func() *site {
-		s := &site{T: t}
-		s.Directory = mailbox.Directory{
-			Addresses:   stores.Addresses,
-			Domains:     []string{"example.org"},
-			TempDomains: []string{"example.org"},
-			Recent:      mailbox.NewRecentRoutes(recent),
-		}
-		return s
-	}
-	return server(), server()
+	return oneServer(t, stores.Addresses), oneServer(t, stores.Addresses)
 }
 
 func (s *site) maildropOf(text string) mailbox.MaildropID {
@@ -39,34 +30,161 @@ func (s *site) maildropOf(text string) mailbox.MaildropID {
 	return found[0].Maildrop
 }
 
+// oneServer has a memory that ends with the test.
+func oneServer(t *testing.T, addresses mailbox.Addresses) *site {
+	s := &site{T: t}
+	routes := mailbox.NewRecentRoutes(recent)
+	t.Cleanup(routes.Close)
+	s.Directory = mailbox.Directory{
+		Addresses:   addresses,
+		Domains:     []string{"example.org"},
+		TempDomains: []string{"example.org"},
+		Recent:      routes,
+	}
+	return s
+}
+
 func TestARouteIsReadOnceInAWhile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		looks := 0
-		s := &site{T: t}
-		s.Directory = mailbox.Directory{
-			Addresses: countedLooks{mailboxtest.Memory().Addresses, &looks},
-			Domains:   []string{"example.org"},
-			Recent:    mailbox.NewRecentRoutes(recent),
-		}
+		looks := &countedLooks{Addresses: mailboxtest.Memory().Addresses}
+		s := oneServer(t, looks)
 		s.account("fred@example.org")
-		looks = 0
+		looks.n.Store(0)
 		for range 12 { // seconds
 			s.maildropOf("fred@example.org")
 			time.Sleep(time.Second)
 		}
-		if looks != 3 {
-			t.Errorf("read %d times in 12 seconds, want 3", looks)
+		if n := looks.n.Load(); n != 4 {
+			t.Errorf("read %d times in 12 seconds, want 4: each time that half of the %v are over", n, recent)
+		}
+		time.Sleep(time.Hour)
+		if n := looks.n.Load(); n != 4 {
+			t.Errorf("read %d times, the last when nobody asked", n)
 		}
 	})
 }
 
-type countedLooks struct {
-	mailbox.Addresses
-	looks *int
+func TestNobodyWaitsForARouteThatIsInUse(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		looks := &countedLooks{Addresses: mailboxtest.Memory().Addresses}
+		s := oneServer(t, looks)
+		first := s.account("fred@example.org")
+		s.maildropOf("fred@example.org")
+		looks.takes = time.Second
+		for range 20 {
+			time.Sleep(700 * time.Millisecond)
+			began := time.Now()
+			if got := s.maildropOf("fred@example.org"); got != first.Maildrop {
+				t.Fatalf("delivers to %v", got)
+			}
+			if took := time.Since(began); took > 0 {
+				t.Fatalf("waited %v", took)
+			}
+		}
+	})
 }
 
-func (c countedLooks) Lookup(ctx context.Context, a mailbox.Address) (mailbox.Route, error) {
-	*c.looks++
+// What is read again is as old as the question, not as the answer.
+func TestARouteThatCannotBeReadAgainHoldsForItsTimeOnly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		looks := &countedLooks{Addresses: mailboxtest.Memory().Addresses}
+		s := oneServer(t, looks)
+		s.account("fred@example.org")
+		looks.takes = 2 * time.Second
+		began := time.Now()
+		s.maildropOf("fred@example.org")
+		looks.fails.Store(true)
+		a := addr(t, "fred@example.org")
+		for time.Since(began) < recent {
+			if _, known := s.Recall(a); !known {
+				t.Fatalf("forgotten after %v", time.Since(began))
+			}
+			time.Sleep(time.Second)
+		}
+		if _, known := s.Recall(a); known {
+			t.Errorf("known %v after it was asked for", time.Since(began))
+		}
+		s.fails("fred@example.org", mailbox.ErrUnavailable)
+	})
+}
+
+func TestARemovalIsNoticedWhenTheRouteIsReadAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := twoServers(t)
+		a.account("fred@example.org")
+		b.maildropOf("fred@example.org")
+		a.remove("fred@example.org")
+		time.Sleep(recent / 2)
+		b.maildropOf("fred@example.org")
+		synctest.Wait()
+		b.fails("fred@example.org", mailbox.ErrNotFound)
+	})
+}
+
+func TestNoRouteIsReadAgainAfterClose(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		looks := &countedLooks{Addresses: mailboxtest.Memory().Addresses}
+		s := oneServer(t, looks)
+		s.account("fred@example.org")
+		s.maildropOf("fred@example.org")
+		looks.takes = time.Hour
+		time.Sleep(recent / 2)
+		s.maildropOf("fred@example.org")
+		synctest.Wait()
+		s.Recent.Close() // ends the look that is under way
+		looks.n.Store(0)
+		s.maildropOf("fred@example.org")
+		synctest.Wait()
+		if n := looks.n.Load(); n != 0 {
+			t.Errorf("read %d times", n)
+		}
+	})
+}
+
+func TestOnlySoManyRoutesAreReadAgainAtATime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		looks := &countedLooks{Addresses: mailboxtest.Memory().Addresses}
+		s := oneServer(t, looks)
+		user := func(i int) string { return fmt.Sprintf("user%d@example.org", i) }
+		for i := range 200 {
+			s.account(user(i))
+			s.maildropOf(user(i))
+		}
+		looks.takes = time.Second
+		time.Sleep(recent / 2)
+		looks.n.Store(0)
+		for range 2 {
+			for i := range 200 {
+				s.maildropOf(user(i))
+			}
+		}
+		synctest.Wait()
+		if n := looks.n.Load(); n != 64 {
+			t.Errorf("%d are read again at once, want 64", n)
+		}
+	})
+}
+
+// countedLooks count the looks, which take some time, and may fail after it.
+type countedLooks struct {
+	mailbox.Addresses
+	n     atomic.Int64
+	takes time.Duration
+	fails atomic.Bool
+}
+
+func (c *countedLooks) Lookup(ctx context.Context, a mailbox.Address) (mailbox.Route, error) {
+	c.n.Add(1)
+	if c.takes > 0 {
+		select {
+		case <-time.After(c.takes):
+		case <-ctx.Done():
+			return mailbox.Route{}, fmt.Errorf("%w: %w", mailbox.ErrUnavailable, ctx.Err())
+		}
+	}
+	if c.fails.Load() {
+		return mailbox.Route{}, mailbox.ErrUnavailable
+	}
 	return c.Addresses.Lookup(ctx, a)
 }
 
@@ -141,9 +259,8 @@ func TestAnAddressIsMadeAgainWhenItsLastLifeIsForgotten(t *testing.T) {
 // A look that began before a change may end after it, with what was there before.
 func TestALookThatAChangeOvertookIsNotRemembered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &site{T: t}
 		slow := &slowLooks{Addresses: mailboxtest.Memory().Addresses}
-		s.Directory = mailbox.Directory{Addresses: slow, Domains: []string{"example.org"}, Recent: mailbox.NewRecentRoutes(recent)}
+		s := oneServer(t, slow)
 		s.account("fred@example.org")
 		slow.answer = make(chan struct{})
 		go func() { _, _ = s.Lookup(t.Context(), addr(t, "fred@example.org")) }()
