@@ -95,7 +95,7 @@ func (c *CassandraConfig) tlsConfig() (*tls.Config, error) {
 
 // recentRoutes is for how long a server goes by what it knows of an address, rather
 // than ask Cassandra for each mail and each login.
-const recentRoutes = 5 * time.Second
+const recentRoutes = 10 * time.Second
 
 // openCassandra opens the store on a cluster.
 func (a *App) openCassandra() error {
