@@ -15,6 +15,20 @@ import (
 
 const recent = 5 * time.Second
 
+// oneServer has a memory that ends with the test.
+func oneServer(t *testing.T, addresses mailbox.Addresses) *site {
+	s := &site{T: t}
+	routes := mailbox.NewRecentRoutes(recent)
+	t.Cleanup(routes.Close)
+	s.Directory = mailbox.Directory{
+		Addresses:   addresses,
+		Domains:     []string{"example.org"},
+		TempDomains: []string{"example.org"},
+		Recent:      routes,
+	}
+	return s
+}
+
 // Two servers on the same stores, each with a memory.
 func twoServers(t *testing.T) (a, b *site) {
 	stores := mailboxtest.Memory()
@@ -28,20 +42,6 @@ func (s *site) maildropOf(text string) mailbox.MaildropID {
 		s.Fatalf("resolve %s: %v, %v", text, found, err)
 	}
 	return found[0].Maildrop
-}
-
-// oneServer has a memory that ends with the test.
-func oneServer(t *testing.T, addresses mailbox.Addresses) *site {
-	s := &site{T: t}
-	routes := mailbox.NewRecentRoutes(recent)
-	t.Cleanup(routes.Close)
-	s.Directory = mailbox.Directory{
-		Addresses:   addresses,
-		Domains:     []string{"example.org"},
-		TempDomains: []string{"example.org"},
-		Recent:      routes,
-	}
-	return s
 }
 
 func TestARouteIsReadOnceInAWhile(t *testing.T) {

@@ -266,13 +266,10 @@ func (r *round) unfit(ctx context.Context, why error) {
 // unreadable waits for a content, or gives it up.
 func (r *round) unreadable(ctx context.Context, err error) {
 	q, m := r.queue, r.message
-	gone := errors.Is(err, mailbox.ErrNotFound) && q.past(stampOf(m.accepted().Add(contentLate)))
-	if gone {
-		if err = r.readAgain(ctx); err != nil {
-			gone = false
-		}
+	if errors.Is(err, mailbox.ErrNotFound) && q.past(stampOf(m.accepted().Add(contentLate))) {
+		err = r.readAgain(ctx)
 	}
-	if !gone {
+	if err != nil {
 		q.options.Log.Warn("content cannot be read yet", "message", m.id, "err", err)
 		q.putBack(m, q.now().add(contentRest))
 		return
