@@ -2,9 +2,12 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -47,7 +50,19 @@ func TestAServerOnCassandraKeepsItsWord(t *testing.T) {
 	if err := v.on(ctx, r, t.Output()); err != nil {
 		t.Fatal(err)
 	}
-	if err := traceOn(ctx, r, t.Output(), 0); err != nil {
+	tr := trace{JSON: filepath.Join(dir, "trace.json")}
+	if err := tr.on(ctx, r, t.Output(), 0); err != nil {
 		t.Error(err)
+	}
+	raw, err := os.ReadFile(tr.JSON)
+	var told traceRecord
+	if err = errors.Join(err, json.Unmarshal(raw, &told)); err != nil {
+		t.Fatal(err)
+	}
+	written := len(told.Acts) == len(acts) && slices.ContainsFunc(told.Acts[0].Statements, func(s traced) bool {
+		return writing.MatchString(s.CQL) && s.Level != "" && s.Took > 0
+	})
+	if !written || !strings.Contains(told.Version, "Cassandra 5") {
+		t.Errorf("a delivery and the version are to be seen in %s", raw)
 	}
 }

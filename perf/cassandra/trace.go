@@ -15,30 +15,58 @@ import (
 
 	"restante/perf/letter"
 	"restante/perf/peer"
+	"restante/perf/report"
 	"restante/perf/rig"
 	"restante/perf/wire"
 )
 
 type trace struct {
 	Layout rig.Layout `default:"1x3" help:"Cluster, data centres x nodes."`
+	JSON   string     `help:"Append what was seen to FILE as a line of JSON." placeholder:"FILE" type:"path"`
+}
+
+// A traceRecord is all that was seen, as a line of the results.
+type traceRecord struct {
+	report.Run
+
+	Acts []tracedAct `json:"acts"`
+}
+
+// A tracedAct is an act with its statements.
+type tracedAct struct {
+	Act        string   `json:"act"`
+	Statements []traced `json:"statements"`
+}
+
+// A traced statement is one as Cassandra has carried it out.
+type traced struct {
+	CQL   string `json:"cql"`
+	Level string `json:"consistency_level"`
+	Took  int64  `json:"us"`
 }
 
 // Run has Cassandra itself write down what it is asked for (TRACING, on every node),
 // while a client does one thing after the other.
 func (t *trace) Run(ctx context.Context, c *common) error {
 	return c.within(ctx, func(b rig.Binaries, dir string) error {
-		return on(ctx, b, dir, t.Layout, func(r *rig.Rig) error { return traceOn(ctx, r, os.Stdout, traceUsers) }, "-jmx")
+		return on(ctx, b, dir, t.Layout, func(r *rig.Rig) error { return t.on(ctx, r, os.Stdout, traceUsers) }, "-jmx")
 	})
 }
 
-// traceOn makes so many accounts; there must be traceUsers in the end.
-func traceOn(ctx context.Context, r *rig.Rig, out io.Writer, accounts int) error {
+// on makes so many accounts; there must be traceUsers in the end.
+func (t *trace) on(ctx context.Context, r *rig.Rig, out io.Writer, accounts int) error {
 	s, err := r.Serve(ctx, "server", r.Datacenters()[0], accounts)
 	if err != nil {
 		return err
 	}
-	t := &tracer{Rig: r, server: s, out: out, seen: map[string]bool{}}
-	return errors.Join(t.run(ctx), t.close(), checkPaxos(ctx, r, out))
+	version, err := r.Version(ctx)
+	if err != nil {
+		return err
+	}
+	client := &tracer{Rig: r, server: s, out: out, seen: map[string]bool{}}
+	acts, err := client.run(ctx)
+	return errors.Join(err, client.close(), checkPaxos(ctx, r, out),
+		report.Append(t.JSON, traceRecord{Run: report.NewRun("trace", s.Version+", "+version), Acts: acts}))
 }
 
 const traceUsers = 3
@@ -116,32 +144,37 @@ func (t *tracer) close() error {
 }
 
 // run does everything once before it is looked at: then every statement is prepared.
-func (t *tracer) run(ctx context.Context) error {
+func (t *tracer) run(ctx context.Context) (seen []tracedAct, err error) {
 	for _, a := range acts {
 		if err := a.do(ctx, t); err != nil {
-			return fmt.Errorf("%s: %w", a.name, err)
+			return nil, fmt.Errorf("%s: %w", a.name, err)
 		}
 	}
 	for _, n := range t.Nodes {
 		if _, err := t.Nodetool(ctx, n.Name, "settraceprobability 1"); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	if _, err := t.news(ctx); err != nil { // what is left of before
-		return err
+		return nil, err
 	}
 	var errs []error
 	for _, a := range acts {
 		if err := a.do(ctx, t); err != nil {
-			return fmt.Errorf("%s: %w", a.name, err)
+			return seen, fmt.Errorf("%s: %w", a.name, err)
 		}
 		found, err := t.news(ctx)
 		if err != nil {
-			return err
+			return seen, err
 		}
-		errs = append(errs, t.print(a.name, found), a.check(found))
+		one := tracedAct{Act: a.name}
+		for _, r := range found {
+			one.Statements = append(one.Statements, r.traced())
+		}
+		seen = append(seen, one)
+		errs = append(errs, one.print(t.out), a.check(found))
 	}
-	return errors.Join(errs...)
+	return seen, errors.Join(errs...)
 }
 
 // A request is one that Cassandra has carried out, as system_traces.sessions tells.
@@ -219,14 +252,19 @@ var (
 	conditional = regexp.MustCompile(`(?i)\bIF\b`)
 )
 
-// print writes what one act took as a table.
-func (t *tracer) print(act string, found []request) error {
+// traced is what of a request is told. It must have ended.
+func (r request) traced() traced {
+	return traced{CQL: strings.Join(strings.Fields(r.statement()), " "), Level: r.Parameters["consistency_level"], Took: *r.Duration}
+}
+
+// print writes what an act took as a table.
+func (a tracedAct) print(out io.Writer) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "\n%s: %d statements\n\n| statement | consistency level | µs |\n| --- | --- | --- |\n", act, len(found))
-	for _, r := range found {
-		fmt.Fprintf(&b, "| %s | %s | %d |\n", strings.Join(strings.Fields(r.statement()), " "), r.Parameters["consistency_level"], *r.Duration)
+	fmt.Fprintf(&b, "\n%s: %d statements\n\n| statement | consistency level | µs |\n| --- | --- | --- |\n", a.Act, len(a.Statements))
+	for _, s := range a.Statements {
+		fmt.Fprintf(&b, "| %s | %s | %d |\n", s.CQL, s.Level, s.Took)
 	}
-	_, err := io.WriteString(t.out, b.String())
+	_, err := io.WriteString(out, b.String())
 	return err
 }
 

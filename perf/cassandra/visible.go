@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -19,10 +20,22 @@ type looks struct {
 	Connections int           `short:"n" default:"8" help:"Maildrops that are used at the same time."`
 	Keep        int           `name:"batch" default:"20" help:"Messages that are left in a maildrop before all are removed."`
 	Patience    time.Duration `default:"30s" help:"How long a message may take to be listed, or a removal to be seen, before it is an error."`
+	JSON        string        `help:"Append the result to FILE as a line of JSON." placeholder:"FILE" type:"path"`
+}
+
+// A foundRecord is what looks came to, as a line of the results.
+type foundRecord struct {
+	report.Run
+
+	Result scenario.Result `json:"result"`
 }
 
 // between delivers through one server, and looks and removes through another.
-func (o looks) between(ctx context.Context, out io.Writer, name string, into, from *peer.Server, first int) (scenario.Result, error) {
+func (o looks) between(ctx context.Context, r *rig.Rig, out io.Writer, name string, into, from *peer.Server, first int) (scenario.Result, error) {
+	version, err := r.Version(ctx)
+	if err != nil {
+		return scenario.Result{}, err
+	}
 	l := scenario.Load{
 		Address: into.SMTP, Connections: o.Connections, Count: o.Count,
 		Pattern: peer.Pattern, First: first, Users: o.Connections, Password: peer.Password,
@@ -32,9 +45,9 @@ func (o looks) between(ctx context.Context, out io.Writer, name string, into, fr
 		Load: l, POP3: from.POP3, Back: into.POP3, Patience: o.Patience, Keep: o.Keep, Size: small, From: peer.Sender,
 	}, append(into.PIDs(), from.PIDs()...)...)
 	result.Connections = o.Connections
-	if e := report.WriteTable(out, result); err == nil {
-		err = e
-	}
+	err = errors.Join(err, report.WriteTable(out, result), report.Append(o.JSON, foundRecord{
+		Run: report.NewRun("looks", into.Version+", "+version), Result: result,
+	}))
 	if err == nil && result.Errors > 0 {
 		err = fmt.Errorf("%s: %d of %d messages: %q", name, result.Errors, o.Count, result.Faults)
 	}
@@ -65,7 +78,7 @@ func (v *visible) on(ctx context.Context, r *rig.Rig, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	result, err := v.between(ctx, out, "250, then STAT in "+dc, into, from, 0)
+	result, err := v.between(ctx, r, out, "250, then STAT in "+dc, into, from, 0)
 	if err != nil {
 		return err
 	}
@@ -108,7 +121,7 @@ func (a *across) on(ctx context.Context, r *rig.Rig, out io.Writer) error {
 	}
 	for i := range servers {
 		name := fmt.Sprintf("in through %s, fetched in %s", names[i], names[1-i])
-		if _, err := a.between(ctx, out, name, servers[i], servers[1-i], i*a.Connections); err != nil {
+		if _, err := a.between(ctx, r, out, name, servers[i], servers[1-i], i*a.Connections); err != nil {
 			return err
 		}
 	}

@@ -58,17 +58,17 @@ type ledger struct {
 
 // stats are what clients were told over all rounds.
 type stats struct {
-	Kept     int // acknowledged deliveries, one for each recipient
-	Unknown  int // deliveries that were not answered
-	Refused  int // deliveries that were answered with an error
-	Removed  int // acknowledged removals
-	Twice    int // copies of a message that was sent once
-	Verified int // messages retrieved and verified
-	PutOff   int // POP3 sessions that ended with -ERR [SYS/TEMP], to be tried again
+	Kept     int `json:"acknowledged"` // deliveries, one for each recipient
+	Unknown  int `json:"unanswered"`   // deliveries
+	Refused  int `json:"refused"`      // deliveries that were answered with an error
+	Removed  int `json:"removed"`      // acknowledged removals
+	Twice    int `json:"copies"`       // of messages that were sent once
+	Verified int `json:"verified"`     // messages retrieved and verified
+	PutOff   int `json:"put_off"`      // POP3 sessions that ended with -ERR [SYS/TEMP], to be tried again
 }
 
 func newLedger() *ledger {
-	return &ledger{entries: map[copyOf]*entry{}, uids: map[int]map[string]letter.ID{}}
+	return &ledger{entries: map[copyOf]*entry{}, uids: map[int]map[string]letter.ID{}, faults: []string{}}
 }
 
 func (l *ledger) fault(format string, args ...any) {

@@ -35,6 +35,19 @@ type cli struct {
 	Layout rig.Layout `default:"1x1" help:"Cassandra's cluster, data centres x nodes. A node can be killed where there are three."`
 	Binary string     `help:"A built restante, instead of building it." type:"existingfile"`
 	Temp   string     `help:"Directory for the server's data (default: the system's)." type:"path"`
+	JSON   string     `help:"Append the verdict to FILE as a line of JSON." placeholder:"FILE" type:"path"`
+}
+
+// A record is the verdict on a trial, as a line of the results.
+type record struct {
+	report.Run
+
+	Server  string  `json:"server"`
+	Seed    uint64  `json:"seed"`
+	Rounds  int     `json:"rounds"`
+	Seconds float64 `json:"seconds"`
+	stats
+	Faults []string `json:"faults"` // which, not how many: the ledger remembers a hundred
 }
 
 func main() {
@@ -63,15 +76,25 @@ func (c *cli) run(ctx context.Context, out io.Writer) (err error) {
 		return errors.Join(err, os.RemoveAll(dir))
 	}
 	t := newTrial(c.settings, kind, at, out)
+	var on string
 	if cluster != nil {
 		t.cluster = cluster.Cluster
 		defer func() { err = errors.Join(err, cluster.Close()) }()
+		if on, err = cluster.Version(ctx); err != nil {
+			return errors.Join(err, os.RemoveAll(dir))
+		}
+		on = ", " + on
 	}
 	began := time.Now()
 	err = t.run(ctx)
 	s := t.ledger.stats
+	took := time.Since(began)
 	t.say("%s, %v: %d deliveries acknowledged, %d unanswered, %d refused; %d removals acknowledged; %d messages verified; %d copies; %d sessions put off; %d faults (seed %d)",
-		c.Server, time.Since(began).Round(time.Second), s.Kept, s.Unknown, s.Refused, s.Removed, s.Verified, s.Twice, s.PutOff, len(t.ledger.faults), t.seed)
+		c.Server, took.Round(time.Second), s.Kept, s.Unknown, s.Refused, s.Removed, s.Verified, s.Twice, s.PutOff, len(t.ledger.faults), t.seed)
+	err = errors.Join(err, report.Append(c.JSON, record{
+		Run: report.NewRun("kill9", t.version+on), Server: c.Server,
+		Seed: t.seed, Rounds: t.played, Seconds: took.Seconds(), stats: s, Faults: t.ledger.faults,
+	}))
 	if err == nil || errors.Is(err, context.Canceled) {
 		return errors.Join(err, os.RemoveAll(dir))
 	}

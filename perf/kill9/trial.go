@@ -46,6 +46,8 @@ type trial struct {
 	seed     uint64
 	choices  *rand.Rand // used by one goroutine, which seeds the others
 	sequence atomic.Uint64
+	played   int    // rounds
+	version  string // of the server
 
 	cluster *rig.Cluster // that the server keeps its mail in, or nil
 	server  *peer.Server // that runs, or nil
@@ -73,6 +75,7 @@ func (t *trial) run(ctx context.Context) error {
 		if err := t.round(ctx, round); err != nil {
 			return errors.Join(fmt.Errorf("round %d: %w", round, err), t.stop())
 		}
+		t.played = round
 	}
 	if err := errors.Join(t.stop(), t.mend(ctx)); err != nil {
 		return fmt.Errorf("after the last round: %w", err)
@@ -119,7 +122,9 @@ func (t *trial) serve(ctx context.Context, round int) error {
 		}
 	}
 	var err error
-	t.server, err = t.kind.Start(ctx, t.peer)
+	if t.server, err = t.kind.Start(ctx, t.peer); err == nil {
+		t.version = t.server.Version
+	}
 	return err
 }
 

@@ -18,23 +18,17 @@ type Measured interface {
 
 // A Record is what one load on one server came to, as a line of JSON.
 type Record struct {
-	Kind    string    `json:"kind"`
-	Date    time.Time `json:"date"`
-	Machine string    `json:"machine"`
-	Command string    `json:"command"`
-	Server  string    `json:"server"`
-	Version string    `json:"version,omitempty"`
-	Result  Measured  `json:"result"`
-	Failed  string    `json:"failed,omitempty"` // what was wrong
+	report.Run
+
+	Server string   `json:"server"`
+	Result Measured `json:"result"`
+	Failed string   `json:"failed,omitempty"` // what was wrong
 }
 
 // NewRecord is of now, this machine and this command. Err, which may be nil, is why the
 // load ended early.
 func NewRecord(kind string, p Party, result Measured, err error) Record {
-	r := Record{
-		Kind: kind, Date: time.Now().UTC().Truncate(time.Second), Machine: report.Machine(), Command: report.Command(),
-		Server: p.Name, Version: p.Version, Result: result,
-	}
+	r := Record{Run: report.NewRun(kind, p.Version), Server: p.Name, Result: result}
 	if err := errors.Join(err, result.Err()); err != nil {
 		r.Failed = err.Error()
 	}

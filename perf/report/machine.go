@@ -7,7 +7,22 @@ import (
 	"runtime"
 	"runtime/debug"
 	"strings"
+	"time"
 )
+
+// A Run is where figures come from: the beginning of a line of JSON.
+type Run struct {
+	Kind    string    `json:"kind"`
+	Date    time.Time `json:"date"`
+	Machine string    `json:"machine"`
+	Command string    `json:"command"`
+	Version string    `json:"version,omitempty"`
+}
+
+// NewRun is of now, this machine and this command. Version is of what is measured.
+func NewRun(kind, version string) Run {
+	return Run{Kind: kind, Date: time.Now().UTC().Truncate(time.Second), Machine: Machine(), Command: Command(), Version: version}
+}
 
 // Machine says in one line what the figures were measured on.
 func Machine() string {

@@ -181,6 +181,15 @@ func (r *Rig) Query(ctx context.Context, n Node, statement string) ([]string, er
 	return strings.Split(strings.TrimSuffix(out, "\n"), "\n"), nil
 }
 
+// Version is what the cluster is: the release of Cassandra, and the layout.
+func (r *Rig) Version(ctx context.Context) (string, error) {
+	rows, err := r.Query(ctx, r.Nodes[0], "SELECT release_version FROM system.local")
+	if err != nil {
+		return "", fmt.Errorf("release of Cassandra: %w", err)
+	}
+	return fmt.Sprintf("Cassandra %s %s", strings.Join(rows, ""), r.Layout), nil
+}
+
 // Whole fails where a node does not see a replica of some maildrop: any node at all, in
 // data centres of up to three, which have everything. It costs little, so it can be asked
 // of nodes that are busy.

@@ -9,7 +9,6 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"time"
 
 	"restante/perf/faults"
 	"restante/perf/history"
@@ -30,11 +29,8 @@ type faultsRun struct {
 
 // A brokenRecord is the verdict on one run, as a line of the results.
 type brokenRecord struct {
-	Kind    string           `json:"kind"`
-	Date    time.Time        `json:"date"`
-	Machine string           `json:"machine"`
-	Command string           `json:"command"`
-	Version string           `json:"version"`
+	report.Run
+
 	Verdict *history.Verdict `json:"verdict"`
 }
 
@@ -73,10 +69,7 @@ func (f *faultsRun) on(ctx context.Context, st *stage, kinds []faults.Kind) erro
 	err = errors.Join(t.Run(ctx, system, h), system.close(), h.Close())
 	verdict, broken := history.CheckFile(f.History, f.Rules, st.out)
 	if verdict != nil {
-		err = errors.Join(err, report.Append(st.JSON, brokenRecord{
-			Kind: "faults", Date: time.Now().UTC().Truncate(time.Second), Machine: report.Machine(), Command: report.Command(),
-			Version: st.version(), Verdict: verdict,
-		}))
+		err = errors.Join(err, report.Append(st.JSON, brokenRecord{Run: report.NewRun("faults", st.version()), Verdict: verdict}))
 	}
 	if err == nil && broken == nil {
 		err = st.noPaxos(ctx)

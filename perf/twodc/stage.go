@@ -56,7 +56,7 @@ type stage struct {
 	settings
 	network *wan.Network
 	rig     *rig.Rig
-	release string        // of Cassandra
+	cluster string        // its version
 	servers []*rig.Server // of the first data centre, then of the second
 	dir     string        // of everything that the processes keep
 	out     io.Writer
@@ -163,18 +163,17 @@ func (s *stage) set(ctx context.Context, b rig.Binaries) (err error) {
 	if err != nil {
 		return err
 	}
-	rows, err := s.rig.Query(ctx, s.rig.Nodes[0], "SELECT release_version FROM system.local")
+	s.cluster, err = s.rig.Version(ctx)
 	if err != nil {
-		return fmt.Errorf("release of Cassandra: %w", err)
+		return err
 	}
-	s.release = strings.Join(rows, "")
-	s.say("%d nodes of Cassandra %s see each other", len(s.rig.Nodes), s.release)
+	s.say("%d nodes of %s see each other", len(s.rig.Nodes), s.cluster)
 	return nil
 }
 
 // version is what is measured.
 func (s *stage) version() string {
-	return fmt.Sprintf("%s, Cassandra %s %s, %s", s.servers[0].Version, s.release, s.Layout, s.link())
+	return fmt.Sprintf("%s, %s, %s", s.servers[0].Version, s.cluster, s.link())
 }
 
 // serve starts the servers. The first makes the accounts for all.
