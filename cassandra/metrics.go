@@ -14,6 +14,7 @@ type metrics struct {
 	statements *prometheus.CounterVec
 	seconds    *prometheus.HistogramVec
 	retries    prometheus.Counter
+	hedges     prometheus.Counter
 	inFlight   prometheus.Gauge
 	releases   *prometheus.CounterVec
 	all        []prometheus.Collector
@@ -33,6 +34,10 @@ func newMetrics(s *session) *metrics {
 		retries: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "restante_cassandra_retries_total",
 			Help: "Statements sent again, to another node.",
+		}),
+		hedges: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "restante_cassandra_hedges_total",
+			Help: "Reads sent to another node as well, as the first did not answer for a while.",
 		}),
 		inFlight: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "restante_cassandra_statements_in_flight",
@@ -61,7 +66,7 @@ func newMetrics(s *session) *metrics {
 		}
 		return math.NaN()
 	})
-	m.all = []prometheus.Collector{m.statements, m.seconds, m.retries, m.inFlight, m.releases, up, offset}
+	m.all = []prometheus.Collector{m.statements, m.seconds, m.retries, m.hedges, m.inFlight, m.releases, up, offset}
 	return m
 }
 

@@ -61,6 +61,7 @@ func TestStatementsAreCounted(t *testing.T) {
 		"restante_cassandra_statement_seconds":    {"statement=letter insert ": 4},
 		"restante_cassandra_statements_in_flight": {"": 0},
 		"restante_cassandra_retries_total":        {"": 0},
+		"restante_cassandra_hedges_total":         {"": 0},
 		"restante_cassandra_nodes_up":             {"": 1},
 	} {
 		got := gathered(t, r, name)

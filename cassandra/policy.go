@@ -15,11 +15,13 @@ import (
 // A call is the context of one statement, and what became of it on the way.
 type call struct {
 	context.Context
-	only  *gocql.HostInfo // where not nil: no other node is asked
-	blind bool            // it is not known where the partition is
-	far   bool            // nodes of other data centres have to answer, too
-	host  string          // the last one asked
-	tries int
+	only    *gocql.HostInfo // where not nil: no other node is asked
+	besides *gocql.HostInfo // where not nil: this one was asked by another call, which goes on
+	blind   bool            // it is not known where the partition is
+	far     bool            // nodes of other data centres have to answer, too
+	asked   atomic.Pointer[gocql.HostInfo]
+	host    string // the last one asked, once that has come to its end
+	tries   int
 }
 
 // A policy chooses the node that a statement goes to: a replica of its partition,
@@ -36,7 +38,8 @@ type policy struct {
 // A node is one of the data centre.
 type node struct {
 	*gocql.HostInfo
-	silent atomic.Int64 // since when it does not answer, in nanoseconds since 1970; 0: it does
+	silent    atomic.Int64 // since when it does not answer, in nanoseconds since 1970; 0: it does
+	overtaken atomic.Int64 // when the first was sent of the reads that others have answered since its last answer; 0: none
 }
 
 const (
@@ -202,7 +205,7 @@ func (p *policy) Pick(q gocql.ExecutableQuery) gocql.NextHost {
 			}
 			last = append(last, s.Info())
 		}
-		if len(last) == 0 {
+		if len(last) == 0 || c.besides != nil {
 			return nil
 		}
 		h := last[0]
@@ -214,11 +217,15 @@ func (p *policy) Pick(q gocql.ExecutableQuery) gocql.NextHost {
 // answers reports whether a node is worth a statement.
 func (n *node) answers(now time.Time, c *call) bool {
 	since := n.silent.Load()
-	if since == 0 {
-		return true
-	}
-	if now.Sub(time.Unix(0, since)) <= silentFor {
+	switch {
+	case n.HostInfo == c.besides:
 		return false
+	case since == 0:
+		return true
+	case now.Sub(time.Unix(0, since)) <= silentFor:
+		return false
+	case c.besides != nil:
+		return true
 	}
 	if end, ends := c.Deadline(); ends && end.Sub(now) <= tryTimeout {
 		return false
@@ -230,6 +237,7 @@ func (p *policy) choose(h *gocql.HostInfo, c *call) gocql.SelectedHost {
 	if h == nil {
 		return nil
 	}
+	c.asked.Store(h)
 	return &choice{HostInfo: h, node: p.node(h), call: c, since: time.Now()}
 }
 
@@ -259,7 +267,30 @@ func (c *choice) Mark(err error) {
 		if !c.call.far {
 			c.node.silent.Store(time.Now().UnixNano())
 		}
-	case err == nil && ended == nil && c.node.silent.Load() != 0:
-		c.node.silent.Store(0)
+	case errors.Is(context.Cause(c.call), errOvertaken):
+		c.node.overtake(c.since)
+	case err == nil && ended == nil:
+		c.node.answered()
+	}
+}
+
+// answered notes that a node has.
+func (n *node) answered() {
+	for _, since := range []*atomic.Int64{&n.silent, &n.overtaken} {
+		if since.Load() != 0 { // which costs less than to write
+			since.Store(0)
+		}
+	}
+}
+
+// overtake notes that a node had not answered what was sent at a time when another one did.
+// Where it has been so for a while, it is silent.
+func (n *node) overtake(sent time.Time) {
+	if n.overtaken.CompareAndSwap(0, sent.UnixNano()) {
+		return
+	}
+	now := time.Now()
+	if now.Sub(time.Unix(0, n.overtaken.Load())) > silence {
+		n.silent.Store(now.UnixNano())
 	}
 }

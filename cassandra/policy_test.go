@@ -110,6 +110,50 @@ func TestANodeIsSilentWhenACallerHasWaitedLongEnough(t *testing.T) {
 	})
 }
 
+// A node is as silent when others answer in its place, so that reads which are asked of two
+// nodes find out too.
+func TestANodeThatIsOvertakenForAWhileIsSilent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := threeNodes()
+		overtaken := func() {
+			ctx, overtake := context.WithCancelCause(t.Context())
+			c := &call{Context: ctx}
+			h := p.Pick(statementWith(c))()
+			if h.Info().HostID() != "1" || c.asked.Load() != h.Info() {
+				t.Errorf("went to %s, want 1", h.Info().HostID())
+			}
+			time.Sleep(hedgeAfter)
+			overtake(errOvertaken)
+			h.Mark(nil) // as the driver does
+		}
+		for range silence / hedgeAfter {
+			overtaken()
+		}
+		if got := tried(t.Context(), p, nil); got != "1" {
+			t.Errorf("tried %s, want 1, which answers", got)
+		}
+		for range silence/hedgeAfter + 1 {
+			overtaken()
+		}
+		if got := tried(t.Context(), p, nil); got != "2" {
+			t.Errorf("tried %s, want 2: 1 is silent", got)
+		}
+	})
+}
+
+func TestWhoIsAskedAsWellIsAnotherAndNotSilent(t *testing.T) {
+	p := threeNodes()
+	first := p.up()[0]
+	p.node(p.up()[1]).silent.Store(time.Now().UnixNano())
+	next := p.Pick(statementWith(&call{Context: t.Context(), besides: first}))
+	if h := next(); h == nil || h.Info() != p.up()[2] {
+		t.Errorf("went to %v, want 3", h)
+	}
+	if h := next(); h != nil {
+		t.Errorf("and then to %v", h)
+	}
+}
+
 // Who has little time would be at its end before the node counts as silent again.
 func TestWhoHasLittleTimeDoesNotLookWhetherANodeIsBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/gocql/gocql"
 	"golang.org/x/sync/semaphore"
+	"golang.org/x/time/rate"
 )
 
 // How the driver is set up.
@@ -48,6 +49,7 @@ type session struct {
 
 	places *semaphore.Weighted
 	octets *semaphore.Weighted
+	hedges *rate.Limiter
 
 	db      atomic.Pointer[connected] // nil until the cluster was reached
 	missing atomic.Pointer[error]     // why it was not, the last time
@@ -72,6 +74,7 @@ func openSession(ctx context.Context, o Options) (*session, error) {
 		options: o,
 		places:  semaphore.NewWeighted(maxStatements),
 		octets:  semaphore.NewWeighted(maxOctets),
+		hedges:  rate.NewLimiter(hedgeRate, hedgeBurst),
 	}
 	s.life, s.end = context.WithCancel(context.Background())
 	s.metrics = newMetrics(s)

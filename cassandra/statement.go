@@ -76,8 +76,11 @@ func (s *session) write(ctx context.Context, st *statement, level Consistency, a
 	if at <= 0 {
 		return &failure{statement: st.name, outcome: failed, err: errNoWriteTime}
 	}
-	_, err := s.run(ctx, st, level, func(q *gocql.Query) *gocql.Query { return q.WithTimestamp(int64(at)) }, args)
-	return err
+	q := question{statement: st, level: level, args: args, with: func(q *gocql.Query) *gocql.Query { return q.WithTimestamp(int64(at)) }}
+	return s.carryOut(ctx, st, level, st.weight(args), func(c *call, db *connected) error {
+		_, err := db.send(c, q)
+		return err
+	})
 }
 
 // read carries out a SELECT. The answer is fetched page by page; each page is a
@@ -136,9 +139,13 @@ func (r *rows) one(dest ...any) (bool, error) {
 
 func (r *rows) fetch() {
 	r.begun = true
-	r.page, r.error = r.session.run(r.ctx, r.statement, r.level, func(q *gocql.Query) *gocql.Query {
+	q := question{statement: r.statement, level: r.level, args: r.args, with: func(q *gocql.Query) *gocql.Query {
 		return q.PageSize(r.statement.page()).PageState(r.state)
-	}, r.args)
+	}}
+	r.error = r.session.carryOut(r.ctx, r.statement, r.level, r.statement.weight(r.args), func(c *call, db *connected) (err error) {
+		r.page, err = r.session.hedge(c, func(c *call) (*gocql.Iter, error) { return db.send(c, q) })
+		return err
+	})
 	if r.error == nil {
 		r.state = r.page.PageState()
 	}
@@ -213,20 +220,25 @@ func into(known, dest []any) []any {
 	return known
 }
 
-// run carries out one statement.
-func (s *session) run(ctx context.Context, st *statement, level Consistency, with func(*gocql.Query) *gocql.Query, args []any) (page *gocql.Iter, err error) {
-	err = s.carryOut(ctx, st, level, st.weight(args), func(c *call, db *connected) error {
-		args := bind(args)
-		text := db.learn(c, st, args)
-		page = with(db.Query(text, args...).WithContext(c).Consistency(level.code())).Iter()
-		// A page is closed to learn of an error, and cannot be read then; one that has
-		// rows has none.
-		if page.NumRows() == 0 {
-			return page.Close()
-		}
-		return nil
-	})
-	return page, err
+// A question is a statement as it is sent.
+type question struct {
+	*statement
+	level Consistency
+	args  []any
+	with  func(*gocql.Query) *gocql.Query
+}
+
+// send sends a statement, to one node after another where that may help.
+func (d *connected) send(c *call, q question) (*gocql.Iter, error) {
+	args := bind(q.args)
+	text := d.learn(c, q.statement, args)
+	page := q.with(d.Query(text, args...).WithContext(c).Consistency(q.level.code())).Iter()
+	// A page is closed to learn of an error, and cannot be read then; one that has
+	// rows has none.
+	if page.NumRows() == 0 {
+		return page, page.Close()
+	}
+	return page, nil
 }
 
 // carryOut sends what logs and metrics know by the name of st, within its time and

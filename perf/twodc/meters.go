@@ -38,7 +38,7 @@ type reading struct {
 }
 
 // statements are those that all servers have sent to Cassandra since they started.
-type statements struct{ all, timeouts, failures, retries float64 }
+type statements struct{ all, timeouts, failures, retries, hedges float64 }
 
 // watch is for the phases of a test.
 func (m meters) watch(string) (func(*scenario.Result) (map[string]float64, error), error) {
@@ -73,6 +73,7 @@ func (m meters) watch(string) (func(*scenario.Result) (map[string]float64, error
 			"statements that timed out":                 after.sent.timeouts - before.sent.timeouts,
 			"statements that failed otherwise":          after.sent.failures - before.sent.failures,
 			"statements sent again":                     after.sent.retries - before.sent.retries,
+			"statements sent twice":                     after.sent.hedges - before.sent.hedges,
 			"octets over the link an operation":         each(float64(after.link - before.link)),
 			"octets written by Cassandra an operation":  each(float64(after.written[cassandra] - before.written[cassandra])),
 			"octets written by the server an operation": each(float64(after.written[restante] - before.written[restante])),
@@ -136,6 +137,9 @@ func (s *stage) stated(ctx context.Context) (total statements, err error) {
 		}
 		for _, one := range families["restante_cassandra_retries_total"].GetMetric() {
 			total.retries += one.GetCounter().GetValue()
+		}
+		for _, one := range families["restante_cassandra_hedges_total"].GetMetric() {
+			total.hedges += one.GetCounter().GetValue()
 		}
 	}
 	return total, nil

@@ -147,6 +147,7 @@ const rooms = [
     { name: "A statement, 99 of 100", value: quantile(.99, "restante_cassandra_statement_seconds"), unit: milliseconds },
     { name: "In flight", value: gauge("restante_cassandra_statements_in_flight"), unit: count },
     { name: "Sent again", value: rate("restante_cassandra_retries_total"), unit: perSecond },
+    { name: "Sent twice", value: rate("restante_cassandra_hedges_total"), unit: perSecond },
     { name: "Clock ahead of the cluster", value: gauge("restante_cassandra_clock_offset_seconds"), unit: signed, bad: n => Math.abs(n) > .1 },
   ] },
   { name: "Temporary addresses", needs: "restante_temporary_mailboxes_live", tiles: [
